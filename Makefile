@@ -1,0 +1,57 @@
+# The two commands: `make up` and `make test`. Everything they need, they install.
+SHELL := /bin/bash
+STAKEYARD := .venv/bin/stakeyard
+STACK ?= lab
+
+.PHONY: help
+help: ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
+
+.PHONY: ready
+ready: ## Install what is missing: packages, the Python environment.
+	@tools/bootstrap.sh
+
+.PHONY: up
+up: ready ## Start the lab cloud and put two verified Bitcoin nodes on it.
+	$(STAKEYARD) prepare
+	$(STAKEYARD) pulumi --stack $(STACK) up --yes --skip-preview
+	$(STAKEYARD) table --stack $(STACK)
+
+.PHONY: down
+down: ready ## Take the nodes away and stop the lab cloud.
+	$(STAKEYARD) pulumi --stack $(STACK) destroy --yes --skip-preview
+	$(STAKEYARD) lab down
+
+.PHONY: lint
+lint: ready ## Style and types.
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	PATH="$$PWD/.venv/bin:$$PATH" ANSIBLE_HOME=.state/ansible .venv/bin/ansible-lint --offline --strict roles
+	.venv/bin/yamllint --strict .
+	git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck
+	.venv/bin/python -m stacks.schema --check
+
+.PHONY: unit
+unit: ready ## Tests that need neither root nor a cloud.
+	.venv/bin/pytest tests/unit
+
+.PHONY: fast
+fast: lint unit ## Lint and unit tests: about two minutes.
+
+.PHONY: test
+test: ready ## Everything: fast tests, roles on a host, the lab cloud.
+	tests/run
+
+.PHONY: test-kill
+test-kill: ready ## Kill `pulumi up` at every telling moment (long; `make test` does three of them).
+	$(STAKEYARD) prepare
+	.venv/bin/pytest tests/lab/test_kill.py --all-moments
+
+.PHONY: bench
+bench: ready ## Measure and print the table of docs/figures.md.
+	.venv/bin/python -m tests.bench
+
+.PHONY: clean
+clean: ## Remove this checkout's environment and local state (not the cache, not the lab).
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,132 @@
+"""The `stakeyard` command."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from images.lab.cli import app as lab_app
+from rich.console import Console
+
+from stacks import overview, prepare, recovery
+from stacks.errors import StakeyardError
+from stacks.workspace import Workspace
+
+app = typer.Typer(help="Blockchain nodes on OpenStack clouds.", no_args_is_help=True, pretty_exceptions_enable=False)
+image = typer.Typer(help="The golden node image.", no_args_is_help=True)
+artifact = typer.Typer(help="Verified client software.", no_args_is_help=True)
+app.add_typer(lab_app, name="lab", help="A real OpenStack on this machine.")
+app.add_typer(image, name="image")
+app.add_typer(artifact, name="artifact")
+
+console = Console(soft_wrap=True)
+Stack = Annotated[str, typer.Option("--stack", "-s", help="Stack: the NAME of stacks/Pulumi.NAME.yaml.")]
+# Set by `stakeyard env` for whoever types plain `pulumi` afterwards.
+EXPORTED = (
+    "PATH",
+    "PULUMI_HOME",
+    "PULUMI_BACKEND_URL",
+    "PULUMI_CONFIG_PASSPHRASE_FILE",
+    "PULUMI_SKIP_UPDATE_CHECK",
+    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION",
+)
+
+
+@app.command("prepare")
+def prepare_all() -> None:
+    """Make everything that `pulumi up` of the lab stack needs: tools, lab cloud, node image, client software."""
+    from images.lab.cli import up as lab_up  # noqa: PLC0415  each of these imports what only this command needs
+    from images.node.build import build as build_image  # noqa: PLC0415
+    from tools.build import ensure  # noqa: PLC0415
+
+    from stacks.artifacts import prefetch  # noqa: PLC0415
+
+    prepare.run(
+        {
+            "lab": lab_up,
+            "tools": ensure,
+            "image": build_image,
+            "bitcoin": lambda report: prefetch("bitcoin", report),
+        },
+        console,
+    )
+
+
+@app.command(
+    "pulumi", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def pulumi(context: typer.Context, stack: Stack = "lab") -> None:
+    """Run pulumi on a stack with this checkout's tools, state and passphrase: `stakeyard pulumi up`."""
+    workspace = Workspace(stack)
+    workspace.prepare()
+    raise typer.Exit(workspace.pulumi(*context.args).returncode)
+
+
+@app.command("env")
+def env(stack: Stack = "lab") -> None:
+    """Print the shell lines after which plain `pulumi` works: `eval "$(stakeyard env)"`."""
+    values = Workspace(stack).environment()
+    for name in EXPORTED:
+        if name in values:
+            print(f"export {name}={shlex.quote(values[name])}")
+
+
+@app.command("table")
+def table(stack: Stack = "lab") -> None:
+    """Show a stack's nodes: kind, address, version, checks."""
+    console.print(overview.table(Workspace(stack).outputs()))
+
+
+@app.command("recover")
+def recover(stack: Stack = "lab") -> None:
+    """After an update that was killed: unlock the stack and remove what it had begun to make."""
+    workspace = Workspace(stack)
+    workspace.prepare()
+    recovery.recover(workspace, console.print)
+
+
+@app.command("check")
+def check(files: Annotated[list[Path], typer.Argument(help="Stack files to check.")]) -> None:
+    """Say what is wrong in stack files, without a cloud."""
+    from stacks.catalogue import load_catalogue  # noqa: PLC0415
+    from stacks.fleet import load_stack_file  # noqa: PLC0415
+
+    catalogue = load_catalogue()
+    failed = False
+    for file in files:
+        try:
+            fleet = load_stack_file(file, catalogue)
+        except StakeyardError as error:
+            console.print(f"{file}: {error}", style="red", markup=False)
+            failed = True
+        else:
+            console.print(f"{file}: good, {len(fleet.nodes)} nodes", markup=False)
+    raise typer.Exit(1 if failed else 0)
+
+
+@image.command("build")
+def image_build() -> None:
+    """Build the golden node image, unless the one at hand is current."""
+    from images.node.build import build  # noqa: PLC0415
+
+    console.print(str(build(console.print)))
+
+
+@artifact.command("prefetch")
+def artifact_prefetch(kind: Annotated[str, typer.Argument(help="Kind of node, as in roles/KIND.")]) -> None:
+    """Fetch, verify or build a kind's software into the cache, so that `pulumi up` does not wait for it."""
+    from stacks.artifacts import prefetch  # noqa: PLC0415
+
+    console.print(str(prefetch(kind, console.print)))
+
+
+def main() -> None:
+    """Entry point: an error of ours is one sentence on standard error and status 1."""
+    try:
+        app()
+    except StakeyardError as error:
+        print(f"stakeyard: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,176 @@
+"""The environment that Pulumi runs in: where its tools, its state and its passphrase are.
+
+Everything that the operator has set already wins, so the same command works with a state in an
+S3 bucket or in Pulumi Cloud.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacks.errors import StakeyardError
+from stacks.paths import REPOSITORY
+from tools import build as tools
+
+CONFIGURED = {"up", "update", "preview", "pre", "refresh", "destroy", "import"}
+STACKLESS = {"", "about", "help", "login", "logout", "plugin", "version", "whoami"}
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One stack, and how to run Pulumi on it."""
+
+    stack: str
+    directory: Path = REPOSITORY
+    state: Path = REPOSITORY / ".state"
+    source: Path | None = None
+
+    @property
+    def stack_file(self) -> Path:
+        """The stack file: the committed one, or `source`."""
+        return self.source or self.directory / "stacks" / f"Pulumi.{self.stack}.yaml"
+
+    @property
+    def config_file(self) -> Path:
+        """Pulumi's working copy of the stack file.
+
+        Pulumi writes the salt of the stack's passphrase into its config file. A throw-away stack has a
+        passphrase of its own on every machine, so the salt must not end up in the committed file.
+        """
+        return self.state / f"Pulumi.{self.stack}.yaml"
+
+    def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Variables for Pulumi and its plugins, on top of `base` (default: this process')."""
+        env = dict(os.environ if base is None else base)
+        binaries = [str(tools.ensure(lambda _line: None)), str(self.directory / ".venv" / "bin")]
+        env["PATH"] = os.pathsep.join([*binaries, env.get("PATH", os.defpath)])
+        env.setdefault("PULUMI_HOME", str(self.state / "pulumi"))
+        env.setdefault("PULUMI_BACKEND_URL", f"file://{self.state}/backend")
+        if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & env.keys():
+            env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file())
+        env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
+        env.setdefault("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
+        return env
+
+    def passphrase_file(self) -> Path:
+        """A random passphrase for this checkout's local state, made once, readable by its owner only."""
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.state / "backend").mkdir(exist_ok=True)
+        path = self.state / "passphrase"
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32))
+        return path
+
+    def pulumi(self, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run `pulumi ARGUMENTS` on this stack; the caller looks at the return code."""
+        return subprocess.run(
+            ["pulumi", *pulumi_arguments(arguments, self)],
+            cwd=self.directory,
+            env=self.environment(),
+            text=True,
+            capture_output=capture,
+            check=False,
+        )
+
+    def prepare(self) -> None:
+        """Make the stack in the backend if it is not there, and refresh the working copy of its file.
+
+        Raises StakeyardError when the stack file does not exist or Pulumi refuses to make the stack.
+        """
+        if not self.stack_file.exists():
+            known = sorted(p.name.split(".")[1] for p in self.stack_file.parent.glob("Pulumi.*.yaml"))
+            raise StakeyardError(
+                f"there is no stack file {self.stack_file}: write it, or choose one of {', '.join(known)}."
+            )
+        if self.keeps_its_own_salt:
+            return
+        salt = _salt(self.config_file) or self._initialise()
+        text = self.stack_file.read_text()
+        self.config_file.write_text(f"{text.rstrip()}\nencryptionsalt: {salt}\n")
+
+    @property
+    def keeps_its_own_salt(self) -> bool:
+        """Whether the committed stack file says how its secrets are encrypted."""
+        lines = self.stack_file.read_text().splitlines()
+        return any(line.startswith(("encryptionsalt:", "secretsprovider:")) for line in lines)
+
+    def _initialise(self) -> str:
+        """`pulumi stack init` beside the checkout's own files; returns the salt that it made."""
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.state) as scratch:
+            shutil.copy(self.directory / "Pulumi.yaml", scratch)
+            made = Path(scratch, "stacks")
+            made.mkdir()
+            result = subprocess.run(
+                ["pulumi", "stack", "init", self.stack, "--no-select", "--non-interactive"],
+                cwd=scratch,
+                env=self.environment(),
+                text=True,
+                capture_output=True,
+                check=False,
+            )
+            exists = "already exists" in result.stderr
+            if result.returncode != 0 and not exists:
+                raise StakeyardError(f"stack {self.stack} could not be made: {last_line(result.stderr)}")
+            salt = _salt(made / f"Pulumi.{self.stack}.yaml")
+        if salt is None:
+            raise StakeyardError(
+                f"stack {self.stack} is in the backend but {self.config_file} with its salt is gone: put that file back, "
+                f"or forget the stack with `stakeyard pulumi stack rm --force -s {self.stack}`."
+            )
+        return salt
+
+    def replace_state(self, exported: str) -> None:
+        """Put a state from `pulumi stack export` back, without the operations that were pending in it."""
+        with tempfile.NamedTemporaryFile("w", dir=self.state, suffix=".json") as file:
+            file.write(exported)
+            file.flush()
+            result = self.pulumi("stack", "import", "--file", file.name, capture=True)
+        if result.returncode != 0:
+            raise StakeyardError(f"the state of stack {self.stack} could not be written: {last_line(result.stderr)}")
+
+    def outputs(self) -> dict[str, object]:
+        """The stack's outputs, with secrets left out.
+
+        Raises StakeyardError when the stack does not exist or has never been updated.
+        """
+        result = self.pulumi("stack", "output", "--json", capture=True)
+        if result.returncode != 0:
+            raise StakeyardError(f"the outputs of stack {self.stack} could not be read: {last_line(result.stderr)}")
+        found: dict[str, object] = json.loads(result.stdout)
+        return found
+
+
+def _salt(path: Path) -> str | None:
+    """The `encryptionsalt` line of a Pulumi config file, or None."""
+    if not path.exists():
+        return None
+    for line in path.read_text().splitlines():
+        if line.startswith("encryptionsalt:"):
+            return line.removeprefix("encryptionsalt:").strip()
+    return None
+
+
+def last_line(text: str) -> str:
+    """The last line of a program's error output that says something."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it gave no reason"
+
+
+def pulumi_arguments(arguments: Sequence[str], workspace: Workspace) -> list[str]:
+    """`arguments` with this workspace's stack and config file added where the subcommand takes them."""
+    subcommand = next((a for a in arguments if not a.startswith("-")), "")
+    extra: list[str] = []
+    if subcommand in CONFIGURED and not workspace.keeps_its_own_salt:
+        extra += ["--config-file", str(workspace.config_file)]
+    if subcommand not in STACKLESS:
+        extra += ["--stack", workspace.stack]
+    return [*arguments, *extra]

@@ -1,0 +1,56 @@
+"""The lab scenario's own stack: the lab's stack file under another name and in another network."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openstack
+import pytest
+import yaml
+
+from stacks.paths import REPOSITORY, lab
+from stacks.workspace import Workspace
+from tests.lab import inventory
+
+STACK = "scenario"
+NETWORK = "10.78.0"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-moments", action="store_true", help="kill `pulumi up` at every moment, not the telling three"
+    )
+
+
+def scenario_file(directory: Path) -> Path:
+    """The lab's stack file in a network of its own, so that the scenario runs beside the operator's lab stack."""
+    text = (REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text()
+    path = directory / f"Pulumi.{STACK}.yaml"
+    path.write_text(re.sub(r"\b10\.77\.0\b", NETWORK, text))
+    return path
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Any:
+    return openstack.connect(cloud="stakeyard-lab")
+
+
+@pytest.fixture(scope="session")
+def workspace(cloud: Any) -> Iterator[Workspace]:
+    """The scenario's stack, with nothing of an earlier run left in the cloud or in the state."""
+    state = lab().parent / "scenario"
+    inventory.sweep(cloud, STACK)
+    for old in [p for p in state.rglob("*") if p.is_file()]:
+        old.unlink()
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = Workspace(STACK, state=state, source=scenario_file(state))
+    found.prepare()
+    yield found
+    inventory.sweep(cloud, STACK)
+
+
+@pytest.fixture(scope="session")
+def fleet(workspace: Workspace) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(workspace.stack_file.read_text())["config"]["stakeyard:fleet"]
+    return loaded

@@ -1,0 +1,160 @@
+"""What `stakeyard recover` decides about objects that an interrupted update left."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stacks import recovery
+from stacks.errors import StakeyardError
+from stacks.orphans import FINDERS, same_rule
+from stacks.recovery import Pending, deletion_order, known_ids, pending_creates, too_old
+
+CHECKPOINT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+PORT = "openstack:networking/port:Port"
+
+
+def exported(*operations: dict[str, Any], resources: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return {
+        "version": 3,
+        "deployment": {
+            "manifest": {"time": CHECKPOINT.isoformat()},
+            "resources": resources or [],
+            "pending_operations": list(operations),
+        },
+    }
+
+
+def operation(kind: str, name: str, action: str = "creating", **inputs: object) -> dict[str, Any]:
+    urn = f"urn:pulumi:lab::stakeyard::{kind}::{name}"
+    return {"type": action, "resource": {"type": kind, "urn": urn, "inputs": inputs}}
+
+
+def test_only_interrupted_creates_leave_orphans() -> None:
+    state = exported(operation(PORT, "a", name="lab-a"), operation(PORT, "b", action="deleting"))
+    assert [p.name for p in pending_creates(state)] == ["a"]
+
+
+def test_a_state_without_pending_operations_has_none() -> None:
+    assert pending_creates({"deployment": {}}) == []
+
+
+def test_known_ids_leave_out_components() -> None:
+    assert known_ids(exported(resources=[{"urn": "u"}, {"id": "7"}])) == {"7"}
+
+
+@pytest.mark.parametrize(
+    ("created_at", "expected"),
+    [
+        (None, False),
+        ("2026-11-23T11:59:00Z", False),
+        ("2026-11-23T11:59:00.000000", False),
+        ("2026-11-23T10:59:00Z", True),
+        ("2020-01-01T00:00:00+00:00", True),
+    ],
+)
+def test_an_object_older_than_the_update_is_not_its_orphan(created_at: str | None, expected: bool) -> None:
+    assert too_old(created_at, CHECKPOINT) is expected
+
+
+def test_what_uses_an_object_goes_before_it() -> None:
+    kinds = list(FINDERS)
+    order = [p.type for p in deletion_order(Pending(k, k, {}) for k in kinds)]
+    assert order.index("openstack:compute/instance:Instance") < order.index(PORT)
+    assert order.index("openstack:compute/volumeAttach:VolumeAttach") < order.index(
+        "openstack:compute/instance:Instance"
+    )
+    assert order.index("openstack:networking/routerInterface:RouterInterface") < order.index(
+        "openstack:networking/subnet:Subnet"
+    )
+    assert order.index("openstack:networking/subnet:Subnet") < order.index("openstack:networking/network:Network")
+    assert sorted(order) == sorted(kinds)
+
+
+RULE = {"direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "portRangeMin": 22, "portRangeMax": 22}
+
+
+@pytest.mark.parametrize(("change", "same"), [({}, True), ({"portRangeMin": 23}, False), ({"protocol": "udp"}, False)])
+def test_a_rule_is_recognised_by_all_it_says(change: dict[str, Any], same: bool) -> None:
+    rule = SimpleNamespace(
+        direction="ingress",
+        ether_type="IPv4",
+        protocol="tcp",
+        port_range_min=22,
+        port_range_max=22,
+        remote_ip_prefix=None,
+    )
+    assert same_rule({**RULE, **change}, rule) is same
+
+
+class FakeWorkspace:
+    """Answers like Pulumi's CLI with a state on file."""
+
+    stack = "lab"
+
+    def __init__(self, state: dict[str, Any], directory: Path) -> None:
+        self.state = state
+        self.replaced: str | None = None
+        self.stack_file = directory / "Pulumi.lab.yaml"
+        self.stack_file.write_text("config: {'stakeyard:fleet': {cloud: nowhere}}")
+
+    def pulumi(self, *arguments: str, capture: bool = False) -> SimpleNamespace:
+        assert capture
+        return SimpleNamespace(returncode=0, stdout=json.dumps(self.state), stderr="")
+
+    def replace_state(self, text: str) -> None:
+        self.replaced = text
+
+
+class FakeNetwork:
+    def __init__(self, ports: list[SimpleNamespace]) -> None:
+        self.there = ports
+        self.deleted: list[str] = []
+
+    def ports(self, name: str) -> list[SimpleNamespace]:
+        return [p for p in self.there if p.name == name]
+
+    def delete_port(self, port: SimpleNamespace) -> None:
+        self.deleted.append(port.id)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[FakeWorkspace, FakeNetwork]]:
+    def go(state: dict[str, Any], *ports: SimpleNamespace) -> tuple[FakeWorkspace, FakeNetwork]:
+        network = FakeNetwork(list(ports))
+        monkeypatch.setattr(recovery.openstack, "connect", lambda cloud: SimpleNamespace(network=network))
+        workspace = FakeWorkspace(state, tmp_path)
+        recovery.recover(workspace, lambda _line: None)  # type: ignore[arg-type]
+        return workspace, network
+
+    return go
+
+
+def port(identifier: str, name: str = "lab-a", created_at: str = "2026-11-23T11:59:30Z") -> SimpleNamespace:
+    return SimpleNamespace(id=identifier, name=name, created_at=created_at)
+
+
+Run = Callable[..., tuple[FakeWorkspace, FakeNetwork]]
+
+
+def test_an_orphan_goes_and_what_the_state_knows_stays(run: Run) -> None:
+    state = exported(operation(PORT, "a", name="lab-a"), resources=[{"id": "known"}])
+    workspace, network = run(state, port("known"), port("orphan"), port("other", name="somebody-else"))
+    assert network.deleted == ["orphan"]
+    assert workspace.replaced is not None
+
+
+def test_an_old_object_of_that_name_is_refused_and_the_state_is_left_alone(run: Run) -> None:
+    state = exported(operation(PORT, "a", name="lab-a"))
+    with pytest.raises(StakeyardError, match=r"older than the interrupted update: look at it by hand"):
+        run(state, port("old", created_at="2026-01-01T00:00:00Z"))
+
+
+def test_nothing_interrupted_changes_nothing(run: Run) -> None:
+    workspace, network = run(exported(), port("x"))
+    assert network.deleted == []
+    assert workspace.replaced is None
