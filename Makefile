@@ -46,7 +46,7 @@ test: ready ## Everything: fast tests, roles on a host, the lab cloud.
 .PHONY: test-kill
 test-kill: ready ## Kill `pulumi up` at every telling moment (long; `make test` does three of them).
 	$(STAKEYARD) prepare
-	.venv/bin/pytest tests/lab/test_kill.py --all-moments
+	.venv/bin/pytest -s tests/lab/test_scenario.py --all-moments
 
 .PHONY: bench
 bench: ready ## Measure and print the table of docs/figures.md.

@@ -1,0 +1,81 @@
+"""Where Pulumi's configuration and environment come from."""
+
+from pathlib import Path
+
+import pytest
+
+from stacks import workspace as module
+from stacks.errors import StakeyardError
+from stacks.workspace import Workspace, last_line, pulumi_arguments
+
+FLEET = "config:\n  stakeyard:fleet: {cloud: x}\n"
+SALT = "v1:c2FsdA==:v1:abc:def=="
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks" / "Pulumi.lab.yaml").write_text(FLEET)
+    for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(module.tools, "ensure", lambda _report: tmp_path / "bin")
+    return Workspace("lab", directory=tmp_path, state=tmp_path / ".state")
+
+
+def test_the_committed_stack_file_never_gets_a_salt(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workspace, "_initialise", lambda _self: SALT)
+    workspace.state.mkdir()
+    workspace.prepare()
+    assert workspace.stack_file.read_text() == FLEET
+    assert f"encryptionsalt: {SALT}" in workspace.config_file.read_text()
+
+
+def test_the_salt_outlives_a_change_of_the_stack_file(workspace: Workspace) -> None:
+    workspace.state.mkdir()
+    workspace.config_file.write_text(f"encryptionsalt: {SALT}\n")
+    workspace.stack_file.write_text(FLEET.replace("x", "y"))
+    workspace.prepare()
+    assert workspace.config_file.read_text() == f"{FLEET.replace('x', 'y')}encryptionsalt: {SALT}\n"
+
+
+def test_a_stack_file_with_its_own_salt_is_used_as_it_is(workspace: Workspace) -> None:
+    workspace.stack_file.write_text(f"{FLEET}encryptionsalt: {SALT}\n")
+    workspace.prepare()
+    assert not workspace.config_file.exists()
+    assert pulumi_arguments(["up"], workspace) == ["up", "--stack", "lab"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "config", "stack"),
+    [(["up", "--yes"], True, True), (["stack", "export"], False, True), (["version"], False, False)],
+)
+def test_pulumi_gets_the_options_its_subcommand_takes(
+    workspace: Workspace, arguments: list[str], config: bool, stack: bool
+) -> None:
+    given = pulumi_arguments(arguments, workspace)
+    assert ("--config-file" in given) is config
+    assert ("--stack" in given) is stack
+
+
+def test_what_the_operator_has_set_wins(workspace: Workspace) -> None:
+    env = workspace.environment({"PATH": "/bin", "PULUMI_BACKEND_URL": "s3://fleet", "PULUMI_CONFIG_PASSPHRASE": "x"})
+    assert env["PULUMI_BACKEND_URL"] == "s3://fleet"
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in env
+
+
+def test_the_passphrase_is_made_once_and_is_the_owners_alone(workspace: Workspace) -> None:
+    first = workspace.passphrase_file()
+    text = first.read_text()
+    assert len(text) >= 32
+    assert first.stat().st_mode & 0o777 == 0o600
+    assert workspace.passphrase_file().read_text() == text
+
+
+def test_an_unknown_stack_names_those_that_are_there(workspace: Workspace) -> None:
+    with pytest.raises(StakeyardError, match=r"there is no stack file .*Pulumi\.prod\.yaml: .* lab\.$"):
+        Workspace("prod", directory=workspace.directory, state=workspace.state).prepare()
+
+
+def test_the_last_line_of_an_error_is_the_one_that_says_something() -> None:
+    assert last_line("a\nerror: b\n\n") == "error: b"
+    assert last_line("") == "it gave no reason"
