@@ -1,0 +1,141 @@
+"""The models of roles/<kind>/node.yml: what is true of one kind of node, declared once."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, Discriminator, Field, Strict, Tag, model_validator
+
+from stacks.fleet_text import refuse, shown
+from stacks.fleet_types import Flag, Model, Name, Text, Token
+
+Protocol = Literal["tcp", "udp"]
+PortNumber = Annotated[int, Strict(), Field(ge=1, le=65535)]
+EgressPort = PortNumber | Literal["any", "same"]
+Gib = Annotated[int, Strict(), Field(ge=1)]
+
+T = TypeVar("T")
+
+
+def _form(value: Any) -> str:
+    return "each" if isinstance(value, dict) else "all"
+
+
+def _mode(value: str) -> str:
+    if len(value) == 4 and value[0] == "0" and all(digit in "01234567" for digit in value):
+        return value
+    refuse(f"{shown(value)} is not a file mode; write four octal digits in quotes such as '0640'.")
+
+
+def _absolute(value: str) -> str:
+    if not value.startswith("/") or value != value.strip() or "//" in value or "/../" in f"{value}/":
+        refuse(f"{shown(value)} is not an absolute path; write it from /.")
+    return value
+
+
+# One value for every chain network, or a mapping from network to value.
+PerNetwork = Annotated[
+    Annotated[T, Tag("all")] | Annotated[dict[Token, T], Field(min_length=1), Tag("each")], Discriminator(_form)
+]
+Mode = Annotated[str, Strict(), AfterValidator(_mode)]
+AbsolutePath = Annotated[str, Strict(), AfterValidator(_absolute)]
+
+
+class PortRule(Model):
+    """One port that the node listens on, and who may reach it."""
+
+    protocol: Protocol = Field(description="tcp or udp.")
+    port: PerNetwork[PortNumber] = Field(description="Port number, or a mapping from chain network to number.")
+    reach: Literal["internet", "site", "peers", "operators", "loopback"] = Field(
+        description="Who may reach it: everyone, the site's network, the node's `peers`, the operator ranges, or only the "
+        "host itself (not opened at all)."
+    )
+
+
+class EgressRule(Model):
+    """One kind of traffic that the node sends."""
+
+    protocol: Protocol = Field(description="tcp or udp.")
+    port: PerNetwork[EgressPort] = Field(
+        description="Port number (or a mapping from chain network to number), `any`, or `same`: that of the port of the "
+        "same name."
+    )
+    to: Literal["internet", "site", "peers", "metadata"] = Field(
+        description="Where to: everywhere, the site's network, the node's `peers`, or the cloud's metadata service."
+    )
+
+
+class VolumeRule(Model):
+    """One volume that the kind can keep its data on."""
+
+    mount: AbsolutePath = Field(description="Where it is mounted.")
+    holds: Text = Field(description="What it holds, in a few words.")
+    restore: Token = Field(description="How its content comes back when it is lost, such as `resync`.")
+    minimum_gib: PerNetwork[Gib] = Field(description="Smallest size in GiB, per network where it differs.")
+    required: PerNetwork[Flag] = Field(description="Whether a node of this kind must have it.")
+
+
+class FileRule(Model):
+    """One managed file: checked for owner, group and mode; its content is pinned after convergence."""
+
+    path: AbsolutePath
+    owner: Token
+    group: Token
+    mode: Mode
+
+
+class RestoreRule(Model):
+    """What may come back from a backup, and what never may."""
+
+    safe: tuple[Text, ...] = ()
+    never: tuple[Text, ...] = ()
+
+
+class NodeFile(Model):
+    """A whole node.yml."""
+
+    kind: Name
+    summary: Text
+    roles: tuple[Token, ...] = Field(default=(), description="Roles applied after `host`, in order.")
+    unit: Token | None = Field(default=None, description="The systemd unit of the node's main service.")
+    network_variable: Token | None = Field(
+        default=None, description="The variable that selects the chain network; values may then be given per network."
+    )
+    signer: Flag = Field(
+        default=False, description="Whether nodes of this kind sign, so that a key may be named once only."
+    )
+    ports: dict[Name, PortRule] = Field(default_factory=dict)
+    volumes: dict[Name, VolumeRule] = Field(default_factory=dict)
+    egress: dict[Name, EgressRule] = Field(default_factory=dict)
+    files: tuple[FileRule, ...] = ()
+    health: dict[Token, object] = Field(default_factory=dict, description="Free for the kind's own checks.")
+    restore: RestoreRule = RestoreRule()
+
+    def per_network(self) -> Iterator[tuple[str, dict[str, object]]]:
+        """Every value given per network, with its key path."""
+        for name, port in self.ports.items():
+            yield from _each(f"ports.{name}.port", port.port)
+        for name, rule in self.egress.items():
+            yield from _each(f"egress.{name}.port", rule.port)
+        for name, volume in self.volumes.items():
+            yield from _each(f"volumes.{name}.minimum_gib", volume.minimum_gib)
+            yield from _each(f"volumes.{name}.required", volume.required)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.network_variable is None:
+            for path, _ in self.per_network():
+                refuse(
+                    f"{path} is given per network, but network_variable is missing; name the variable that selects one."
+                )
+        for name, rule in self.egress.items():
+            if rule.port == "same" and name not in self.ports:
+                refuse(f"egress.{name}.port is same, but there is no ports.{name}; give the number.")
+        mounts = [volume.mount for volume in self.volumes.values()]
+        if len(set(mounts)) < len(mounts):
+            refuse("two volumes have the same mount; give each its own.")
+        return self
+
+
+def _each(path: str, value: object) -> Iterator[tuple[str, dict[str, object]]]:
+    if isinstance(value, dict):
+        yield path, value

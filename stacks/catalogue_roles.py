@@ -1,0 +1,135 @@
+"""What a role says of itself: its variables with their types, and the roles that it imports."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacks.errors import StakeyardError
+from stacks.fleet_text import near, shown
+from stacks.fleet_yaml import read_yaml
+
+_IMPORTS = ("import_role", "include_role")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One variable of a role: its default, and what argument_specs.yml says of it."""
+
+    name: str
+    default: object
+    type: str = "raw"
+    choices: tuple[object, ...] = ()
+    elements: str = "raw"
+    description: str = ""
+
+    def problem(self, value: object) -> str | None:
+        """Why `value` does not fit, with what to do; None where it fits."""
+        if _is_secret(value):
+            return None
+        if not _fits(self.type, value):
+            quote = self.type in ("str", "path") and isinstance(value, bool | int | float)
+            remedy = "put the value in quotes." if quote else "correct the value."
+            return f"must be {_WORDS[self.type]}, not {shown(value)}; {remedy}"
+        if self.type == "list" and isinstance(value, list | tuple):
+            for entry in value:
+                if not _fits(self.elements, entry):
+                    return f"every entry must be {_WORDS[self.elements]}, not {shown(entry)}; correct the list."
+        if self.choices and value not in self.choices:
+            return f"{shown(value)} is not a choice; {near(str(value), [str(choice) for choice in self.choices])}"
+        return None
+
+
+@dataclass(frozen=True)
+class Role:
+    """One role and its variables by name."""
+
+    name: str
+    options: Mapping[str, Option]
+
+
+_WORDS = {"str": "text", "path": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
+_WORDS |= {"list": "a list", "dict": "a mapping"}
+
+
+def _is_secret(value: object) -> bool:
+    """Whether this is `secure: ...`, as Pulumi writes an encrypted value into a stack file."""
+    return isinstance(value, dict) and set(value) == {"secure"} and isinstance(value["secure"], str)
+
+
+def _fits(kind: str, value: object) -> bool:
+    if kind in ("str", "path"):
+        return isinstance(value, str)
+    if kind == "int":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "float":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    types: dict[str, type | tuple[type, ...]] = {"bool": bool, "list": (list, tuple), "dict": dict}
+    return kind not in types or isinstance(value, types[kind])
+
+
+def read_role(directory: Path) -> Role:
+    """The role in `directory`; a role without defaults has no variables."""
+    defaults = _mapping(directory / "defaults" / "main.yml")
+    specs = _mapping(directory / "meta" / "argument_specs.yml").get("argument_specs")
+    main = specs.get("main") if isinstance(specs, dict) else None
+    options = main.get("options") if isinstance(main, dict) else None
+    known = options if isinstance(options, dict) else {}
+    return Role(directory.name, {name: _option(name, value, known.get(name)) for name, value in defaults.items()})
+
+
+def _option(name: str, default: object, spec: object) -> Option:
+    if not isinstance(spec, dict):
+        return Option(name, default)
+    choices = spec.get("choices")
+    description = spec.get("description", "")
+    return Option(
+        name=name,
+        default=default,
+        type=str(spec.get("type", "str")),
+        choices=tuple(choices) if isinstance(choices, list) else (),
+        elements=str(spec.get("elements", "raw")),
+        description=" ".join(str(part) for part in description) if isinstance(description, list) else str(description),
+    )
+
+
+def _mapping(path: Path) -> dict[str, object]:
+    if not path.is_file():
+        return {}
+    data = read_yaml(path, role=True)
+    if data is None:
+        return {}
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise StakeyardError(f"{path}: must be a mapping of variables; correct the file.")
+    return data
+
+
+def roles_used(directory: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """`names`, then every role that these import, each once, in the order found."""
+    found: list[str] = list(names)
+    for name in found:
+        for imported in _imported(directory / name):
+            if imported not in found and (directory / imported).is_dir():
+                found.append(imported)
+    return tuple(dict.fromkeys(found))
+
+
+def _imported(role: Path) -> Iterator[str]:
+    for folder in ("tasks", "handlers"):
+        for path in sorted((role / folder).glob("**/*.yml")):
+            yield from _named(read_yaml(path, role=True))
+
+
+def _named(tasks: object) -> Iterator[str]:
+    if isinstance(tasks, list):
+        for task in tasks:
+            yield from _named(task)
+    elif isinstance(tasks, dict):
+        for key, value in tasks.items():
+            if (
+                str(key).rpartition(".")[2] in _IMPORTS
+                and isinstance(value, dict)
+                and isinstance(value.get("name"), str)
+            ):
+                yield value["name"]
+            elif key in ("block", "rescue", "always"):
+                yield from _named(value)

@@ -1,0 +1,55 @@
+"""From what a stack file says to the typed fleet, from which everything else is made.
+
+`load_fleet` takes what Pulumi read under `stakeyard:fleet` and gives a frozen `Fleet`, or one sentence that names
+the key and says what to do. `stacks.fleet_file.load_stack_file` does the same for a file.
+"""
+
+from pydantic import ValidationError
+
+from stacks.catalogue import Catalogue
+from stacks.fleet_machine import ControlMachine, Machine, resolve_boot
+from stacks.fleet_models import (
+    ExistingImage,
+    Fleet,
+    GoldenImage,
+    Group,
+    Network,
+    Node,
+    Operators,
+    Volume,
+)
+from stacks.fleet_rules import check
+from stacks.fleet_text import refusal, require_plain, sentence, shown
+
+__all__ = [
+    "ExistingImage",
+    "Fleet",
+    "GoldenImage",
+    "Group",
+    "Machine",
+    "Network",
+    "Node",
+    "Operators",
+    "Volume",
+    "load_fleet",
+]
+
+
+def load_fleet(data: object, catalogue: Catalogue, machine: Machine | None = None) -> Fleet:
+    """The fleet that `data` (the value of `stakeyard:fleet`) describes.
+
+    `machine` answers for the control machine (key files, lab); tests give their own.
+    Raises `StakeyardError` with one sentence for the first thing that is wrong.
+    """
+    machine = machine or ControlMachine()
+    require_plain(data)
+    if not isinstance(data, dict):
+        raise refusal("stakeyard:fleet", f"must be a mapping, not {shown(data)}; write the fleet under this key")
+    try:
+        fleet = Fleet.model_validate(data)
+    except ValidationError as error:
+        raise sentence(error, data) from None
+    check(fleet, catalogue, machine)
+    return fleet.model_copy(
+        update={"images": {name: resolve_boot(image, machine) for name, image in fleet.images.items()}}
+    )

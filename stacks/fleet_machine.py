@@ -1,0 +1,87 @@
+"""What the loader asks of the control machine: the operators' key files, and whether the lab has KVM."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from stacks import paths
+from stacks.fleet_models import ExistingImage, Fleet, GoldenImage
+from stacks.fleet_text import refusal
+
+
+@dataclass(frozen=True)
+class KeyFile:
+    """The outside of a key file: its first line (never more of a private key) and its permission bits."""
+
+    first_line: str
+    mode: int
+
+
+class Machine(Protocol):
+    """The questions; tests answer them without files."""
+
+    def key_file(self, path: Path) -> KeyFile:
+        """The key file at `path`. Raises `OSError` as opening it does."""
+
+    def lab_has_kvm(self) -> bool:
+        """Whether the lab's hypervisors use KVM (False where there is no lab yet)."""
+
+
+class ControlMachine:
+    """The machine that this program runs on."""
+
+    def key_file(self, path: Path) -> KeyFile:
+        """See `Machine`."""
+        with path.open("rb") as file:
+            return KeyFile(file.readline(4096).decode("ascii", "replace").strip(), path.stat().st_mode & 0o777)
+
+    def lab_has_kvm(self) -> bool:
+        """See `Machine`; the lab writes `kvm` into its facts.json."""
+        try:
+            facts = json.loads((paths.lab() / "facts.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return isinstance(facts, dict) and facts.get("kvm") is True
+
+
+def resolve_boot(image: GoldenImage | ExistingImage, machine: Machine) -> GoldenImage | ExistingImage:
+    """The image with `boot: auto` decided: the lab has LXC only where it has no KVM.
+
+    Each way to boot has one hypervisor, so the property that routes to it need not be in the stack file.
+    """
+    if not isinstance(image, GoldenImage):
+        return image
+    boot = image.boot
+    if boot == "auto":
+        boot = "kernel" if machine.lab_has_kvm() else "container"
+    routed = {"container": {"img_hv_type": "lxc"}, "kernel": {"img_hv_type": "qemu"}}.get(boot, {})
+    return image.model_copy(update={"boot": boot, "properties": routed | image.properties})
+
+
+def check_keys(fleet: Fleet, machine: Machine) -> None:
+    """Refuse key files that are absent, swapped, or readable by others."""
+    operators = fleet.operators
+    public, private = "operators.public_key_file", "operators.private_key_file"
+    lab = operators.public_key_file.is_relative_to(paths.lab())
+    make = "make it with `stakeyard lab up`." if lab else "make it with `ssh-keygen -t ed25519`."
+    for key, path in ((public, operators.public_key_file), (private, operators.private_key_file)):
+        try:
+            file = machine.key_file(path)
+        except FileNotFoundError:
+            raise refusal(key, f"{path} does not exist; {make}") from None
+        except OSError as error:
+            why = (error.strerror or type(error).__name__).lower()
+            raise refusal(key, f"{path} cannot be read ({why}); name a file that you may read.") from None
+        is_private = "PRIVATE KEY" in file.first_line
+        is_public = file.first_line.startswith(("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"))
+        if key == public and is_private:
+            raise refusal(key, f"{path} is a private key; name the public half, usually {path.name}.pub.")
+        if key == public and not is_public:
+            raise refusal(key, f"{path} is not a public SSH key; name a file such as id_ed25519.pub.")
+        if key == private and is_public:
+            raise refusal(key, f"{path} is a public key; name the private half, the file without .pub.")
+        if key == private and not is_private:
+            raise refusal(key, f"{path} is not a private SSH key; name a file such as id_ed25519.")
+        if key == private and file.mode & 0o077:
+            raise refusal(key, f"{path} is open to other users (mode {file.mode:04o}); run chmod 600 on it.")

@@ -1,0 +1,177 @@
+"""What must hold between the keys of a stack file. Each rule raises on the first thing that breaks it."""
+
+from ipaddress import IPv4Address
+
+from stacks.catalogue import Catalogue
+from stacks.fleet_machine import Machine, check_keys
+from stacks.fleet_models import Fleet, GoldenImage, Volume
+from stacks.fleet_rules_nodes import check_kinds
+from stacks.fleet_text import near, refusal, shown
+
+OTC_EXTERNAL = "admin_external_net"
+OTC_VOLUME_TYPES = ("SATA", "SAS", "GPSSD", "SSD", "ESSD", "co-p1", "uh-l1")
+ENCRYPTED, KEY_ID = "__system__encrypted", "__system__cmkid"
+
+
+def check(fleet: Fleet, catalogue: Catalogue, machine: Machine) -> None:
+    """Apply every rule, from the site inwards; key files last, as they depend on the machine."""
+    _operators(fleet)
+    _platform(fleet)
+    _addresses(fleet)
+    _placement(fleet)
+    _encryption(fleet)
+    check_kinds(fleet, catalogue)
+    _waves(fleet)
+    check_keys(fleet, machine)
+
+
+def _operators(fleet: Fleet) -> None:
+    ranges = fleet.operators.ranges
+    for index, here in enumerate(ranges):
+        path = f"operators.ranges[{index}]"
+        for other in ranges[:index]:
+            if here == other:
+                raise refusal(path, f"{here} is there twice; keep one of them.")
+            if here.overlaps(other):
+                raise refusal(path, f"{here} overlaps {other}; keep the one that is meant.")
+        if here.overlaps(fleet.network.cidr):
+            raise refusal(
+                path,
+                f"{here} overlaps network.cidr {fleet.network.cidr}, so answers to operators would never leave the site; "
+                "choose another network.cidr.",
+            )
+    for index, resolver in enumerate(fleet.network.dns):
+        if resolver in fleet.network.dns[:index]:
+            raise refusal(f"network.dns[{index}]", f"{resolver} is there twice; keep one of them.")
+
+
+def _platform(fleet: Fleet) -> None:
+    if fleet.platform != "otc":
+        if fleet.encryption == "required":
+            raise refusal(
+                "encryption",
+                "required can be checked on platform otc only, as other clouds encrypt by volume type; remove this key "
+                "and choose an encrypted type.",
+            )
+        return
+    if fleet.network.external != OTC_EXTERNAL:
+        raise refusal(
+            "network.external",
+            f"{shown(fleet.network.external)} does not exist on Open Telekom Cloud; write {OTC_EXTERNAL}.",
+        )
+    for name, image in fleet.images.items():
+        if isinstance(image, GoldenImage) and image.boot != "disk":
+            raise refusal(f"images.{name}.boot", f"{image.boot} does not work on Open Telekom Cloud; write disk.")
+    for name, group in fleet.groups.items():
+        if group.policy != "anti-affinity":
+            raise refusal(f"groups.{name}", f"Open Telekom Cloud has no {group.policy} groups; write anti-affinity.")
+    for path, volume in _all_volumes(fleet):
+        if volume.type not in OTC_VOLUME_TYPES:
+            problem = f"{shown(volume.type)} is not a volume type of Open Telekom Cloud; {near(volume.type, OTC_VOLUME_TYPES)}"
+            raise refusal(f"{path}.type", problem)
+
+
+def _all_volumes(fleet: Fleet) -> list[tuple[str, Volume]]:
+    found = []
+    for name, node in fleet.nodes.items():
+        if node.root_volume:
+            found.append((f"nodes.{name}.root_volume", node.root_volume))
+        found += [(f"nodes.{name}.volumes.{key}", volume) for key, volume in node.volumes.items()]
+    return found
+
+
+def _addresses(fleet: Fleet) -> None:
+    network = fleet.network
+    first, last = network.pool
+    taken: dict[IPv4Address, str] = {}
+    macs: dict[str, str] = {}
+    for name, node in fleet.nodes.items():
+        path, address = f"nodes.{name}.address", node.address
+        if address not in network.cidr:
+            raise refusal(path, f"{address} is outside network.cidr {network.cidr}; choose an address inside it.")
+        reserved = {
+            network.cidr.network_address: "the network's own address",
+            network.cidr.broadcast_address: "the network's broadcast address",
+            network.gateway: "the gateway's address",
+        }
+        if address in reserved:
+            raise refusal(
+                path, f"{address} is {reserved[address]}; choose one from {network.gateway + 1} to {first - 1}."
+            )
+        if first <= address <= last:
+            raise refusal(
+                path,
+                f"{address} is in the part of the network left to the cloud ({first} to {last}); "
+                f"choose one from {network.gateway + 1} to {first - 1}.",
+            )
+        if address in taken:
+            raise refusal(path, f"{address} is the address of {taken[address]} too; give each node its own.")
+        taken[address] = name
+        if node.mac and node.mac in macs:
+            raise refusal(
+                f"nodes.{name}.mac", f"{node.mac} is the MAC address of {macs[node.mac]} too; give each its own."
+            )
+        if node.mac:
+            macs[node.mac] = name
+
+
+def _placement(fleet: Fleet) -> None:
+    for index, zone in enumerate(fleet.zones):
+        if zone in fleet.zones[:index]:
+            raise refusal(f"zones[{index}]", f"{shown(zone)} is there twice; keep one of them.")
+    for name, node in fleet.nodes.items():
+        path = f"nodes.{name}"
+        if node.image not in fleet.images:
+            raise refusal(
+                f"{path}.image", f"{shown(node.image)} is not one of images; {near(node.image, fleet.images)}"
+            )
+        if node.zone not in fleet.zones:
+            raise refusal(f"{path}.zone", f"{shown(node.zone)} is not one of zones; {near(node.zone, fleet.zones)}")
+        if node.group and node.group not in fleet.groups:
+            remedy = near(node.group, fleet.groups) if fleet.groups else "declare it under groups."
+            raise refusal(f"{path}.group", f"{shown(node.group)} is not one of groups; {remedy}")
+        image = fleet.images[node.image]
+        if node.root_volume and isinstance(image, GoldenImage) and image.boot != "disk":
+            raise refusal(
+                f"{path}.root_volume",
+                f"an image that boots by {image.boot} cannot boot from a volume; use an image with boot: disk.",
+            )
+    for name, group in fleet.groups.items():
+        members = {key: node for key, node in fleet.nodes.items() if node.group == name}
+        if group.policy == "anti-affinity" and group.hosts is not None and len(members) > group.hosts:
+            raise refusal(
+                f"groups.{name}",
+                f"{len(members)} nodes must not share a host, but the cloud has {group.hosts}; remove nodes from the group.",
+            )
+        if group.policy == "affinity" and len({node.zone for node in members.values()}) > 1:
+            raise refusal(
+                f"groups.{name}", "its nodes must share a host but are in several zones; put them in one zone."
+            )
+
+
+def _encryption(fleet: Fleet) -> None:
+    if fleet.encryption != "required":
+        return
+    for path, volume in _all_volumes(fleet):
+        if volume.metadata.get(ENCRYPTED) != "1" or not volume.metadata.get(KEY_ID):
+            raise refusal(
+                f"{path}.metadata",
+                f"encryption is required; set {ENCRYPTED} to '1' and {KEY_ID} to the id of a KMS key.",
+            )
+
+
+def _waves(fleet: Fleet) -> None:
+    seen: dict[str, int] = {}
+    for index, wave in enumerate(fleet.waves):
+        if not wave:
+            raise refusal(f"waves[{index}]", "is an empty wave; remove it.")
+        for place, name in enumerate(wave):
+            path = f"waves[{index}][{place}]"
+            if name not in fleet.nodes:
+                raise refusal(path, f"{shown(name)} is not one of nodes; {near(name, fleet.nodes)}")
+            if name in seen:
+                raise refusal(path, f"{name} is in wave {seen[name] + 1} already; name each node once.")
+            seen[name] = index
+    missing = [name for name in fleet.nodes if name not in seen]
+    if fleet.waves and missing:
+        raise refusal("waves", f"{missing[0]} is in no wave; name each node once.")

@@ -1,0 +1,98 @@
+"""What a node's kind asks of it: variables, volumes, peers, signing key."""
+
+from collections.abc import Mapping
+
+from stacks.catalogue import Catalogue, Resolved
+from stacks.catalogue_roles import Option
+from stacks.errors import StakeyardError
+from stacks.fleet_models import Fleet, Node
+from stacks.fleet_text import near, refusal, shown
+
+GIVEN = "stakeyard_"
+"""Prefix of the variables that the program itself gives every host."""
+
+
+def check_kinds(fleet: Fleet, catalogue: Catalogue) -> None:
+    """Apply what each node's kind asks for, then what holds between nodes of a kind."""
+    for name, node in fleet.nodes.items():
+        path = f"nodes.{name}"
+        if node.kind not in catalogue.kinds:
+            raise refusal(
+                f"{path}.kind", f"{shown(node.kind)} is not a kind of node; {near(node.kind, catalogue.kinds)}"
+            )
+        kind = catalogue.kinds[node.kind]
+        for key, value in node.vars.items():
+            _variable(f"{path}.vars.{key}", key, value, kind.options)
+        try:
+            resolved = catalogue.resolve(node.kind, node.vars)
+        except StakeyardError as error:
+            raise refusal(f"{path}.vars.{kind.file.network_variable}", str(error)) from None
+        _volumes(path, node, resolved)
+    _peers(fleet)
+    _signers(fleet, catalogue)
+
+
+def _variable(path: str, key: str, value: object, options: Mapping[str, Option]) -> None:
+    if key.startswith(GIVEN):
+        raise refusal(path, "is set by the program itself; remove it.")
+    if key not in options:
+        raise refusal(path, f"is not a variable of this kind; {near(key, options)}")
+    problem = options[key].problem(value)
+    if problem:
+        raise refusal(path, problem)
+
+
+def _volumes(path: str, node: Node, resolved: Resolved) -> None:
+    for name, volume in node.volumes.items():
+        need = resolved.volumes.get(name)
+        if need is None:
+            raise refusal(
+                f"{path}.volumes.{name}", f"the kind {node.kind} has no such volume; {near(name, resolved.volumes)}"
+            )
+        if volume.size_gib < need.minimum_gib:
+            where = f" on {resolved.network}" if resolved.network else ""
+            raise refusal(
+                f"{path}.volumes.{name}.size_gib",
+                f"{volume.size_gib} GiB is too small for {need.holds}{where}; use at least {need.minimum_gib}.",
+            )
+    for name, need in resolved.volumes.items():
+        if need.required and name not in node.volumes:
+            raise refusal(
+                f"{path}.volumes.{name}", f"this volume is missing and the kind {node.kind} requires it; add it."
+            )
+
+
+def _peers(fleet: Fleet) -> None:
+    for name, node in fleet.nodes.items():
+        for index, peer in enumerate(node.peers):
+            path = f"nodes.{name}.peers[{index}]"
+            if peer == name:
+                raise refusal(path, f"{name} cannot be its own peer; remove it.")
+            if peer not in fleet.nodes:
+                raise refusal(path, f"{shown(peer)} is not one of nodes; {near(peer, fleet.nodes)}")
+            if peer in node.peers[:index]:
+                raise refusal(path, f"{peer} is there twice; keep one of them.")
+            if fleet.nodes[peer].kind != node.kind:
+                raise refusal(
+                    path, f"{peer} is of kind {fleet.nodes[peer].kind}, not {node.kind}; name nodes of one kind."
+                )
+
+
+def _signers(fleet: Fleet, catalogue: Catalogue) -> None:
+    owners: dict[str, str] = {}
+    for name, node in fleet.nodes.items():
+        path, key = f"nodes.{name}.signing_key", node.signing_key
+        if not catalogue.kinds[node.kind].file.signer:
+            if key:
+                raise refusal(path, f"nodes of kind {node.kind} do not sign; remove it.")
+            continue
+        if key is None:
+            raise refusal(
+                path, f"this key is missing, and nodes of kind {node.kind} sign; name the public id of the key."
+            )
+        if key in owners:
+            raise refusal(
+                path,
+                f"{shown(key)} is the key of {owners[key]} too, and two signers lose the stake; give each its own.",
+            )
+        owners[key] = name

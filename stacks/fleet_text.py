@@ -1,0 +1,175 @@
+"""The words of a refusal: one sentence, the full key path first, what to do last."""
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn, cast
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from stacks.errors import StakeyardError
+
+MAX_DEPTH = 32
+"""Levels of nesting in a stack file; a real one needs about eight."""
+
+_LONGEST = 80
+_TYPES = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+
+
+def clean(text: str) -> str:
+    """The text on one line, unprintable characters escaped, long text cut."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
+
+
+def shown(value: object) -> str:
+    """A value from a stack file as a sentence can show it."""
+    if isinstance(value, str):
+        return f"'{clean(value)}'" if value else "an empty text"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a very large number"
+    return clean(str(value))
+
+
+def key_path(parts: Iterable[object], whole: str = "fleet") -> str:
+    """`nodes.bitcoin-1.volumes.chain`; list positions are written `waves[0]`; `whole` where there is no key."""
+    path = ""
+    for part in parts:
+        if isinstance(part, int) and not isinstance(part, bool):
+            path += f"[{part}]"
+        else:
+            path += ("." if path else "") + clean(str(part))
+    return path or whole
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """`did you mean x?`, or the known words where none is near."""
+    words = sorted(known)
+    close = difflib.get_close_matches(word[:200], words, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    if not words:
+        return "none is known here, so remove it."
+    return f"use {either(words)}."
+
+
+def either(words: Sequence[str]) -> str:
+    """`a, b or c`."""
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
+
+
+def refusal(path: str, problem: str) -> StakeyardError:
+    """The error for one key: a sentence that ends in a full stop or a question mark."""
+    end = "" if problem.endswith((".", "?")) else "."
+    return StakeyardError(f"{path}: {problem}{end}")
+
+
+def refuse(problem: str) -> NoReturn:
+    """Refuse the value that a pydantic validator is looking at."""
+    raise PydanticCustomError("refused", "{problem}", {"problem": problem})
+
+
+def sentence(error: ValidationError, data: object, whole: str = "fleet") -> StakeyardError:
+    """The first thing that is wrong with `data`, an unknown key before all others (a misspelt key is also a missing one)."""
+    errors = error.errors(include_url=False)
+    first = min(errors, key=lambda detail: detail["type"] != "unknown_key")
+    place = _location(first, data)
+    return refusal(key_path(place, whole), _problem(first))
+
+
+def _location(detail: ErrorDetails, data: object) -> list[object]:
+    """The error's place, without the names of union branches, which the reader of a stack file does not know."""
+    place: list[object] = []
+    here = data
+    for part in detail["loc"]:
+        if isinstance(here, dict) and part in here:
+            here = here[part]
+        elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        elif not (detail["type"] == "missing" and part == detail["loc"][-1]):
+            continue
+        place.append(part)
+    if detail["type"] == "unknown_key":
+        place.append(detail["ctx"]["key"])
+    return place
+
+
+def _problem(detail: ErrorDetails) -> str:
+    kind, value = detail["type"], detail["input"]
+    context = cast("dict[str, Any]", detail.get("ctx", {}))
+    if kind in ("refused", "unknown_key"):
+        return str(context["problem"])
+    if kind == "missing":
+        return "this key is missing; add it."
+    if kind in _TYPES:
+        quote = kind == "string_type" and isinstance(value, bool | int | float)
+        remedy = "put the value in quotes." if quote else "correct the value."
+        return f"must be {_TYPES[kind]}, not {shown(value)}; {remedy}"
+    if kind in ("literal_error", "union_tag_invalid"):
+        expected = str(context.get("expected") or context.get("expected_tags")).replace("'", "")
+        tag = shown(context["tag"]) if "tag" in context else shown(value)
+        return f"must be {expected}, not {tag}; correct the value."
+    if kind == "union_tag_not_found":
+        return f"the key {context['discriminator']} is missing; add it.".replace("'", "")
+    if kind in ("too_short", "string_too_short"):
+        return "must not be empty; fill it in."
+    bounds = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most")}
+    if kind in bounds:
+        name, words = bounds[kind]
+        return f"must be {words} {context[name]}, not {shown(value)}; correct the value."
+    return f"{clean(detail['msg'])[:1].lower()}{clean(detail['msg'])[1:]}; correct the value."
+
+
+def require_plain(data: object, place: tuple[object, ...] = ()) -> None:
+    """Refuse what no stack file can mean: keys that are not text, dates, endless numbers, control characters, deep nesting."""
+    if len(place) > MAX_DEPTH:
+        raise refusal(key_path(place[:4]), f"is nested deeper than {MAX_DEPTH} levels; write it flatter.")
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if not isinstance(key, str):
+                raise refusal(key_path(place), f"the key {shown(key)} is not text; put the key in quotes.")
+            _require_text(key, place, "the key")
+            require_plain(value, (*place, key))
+    elif isinstance(data, list | tuple):
+        for index, value in enumerate(data):
+            require_plain(value, (*place, index))
+    elif isinstance(data, str):
+        _require_text(data, place, "the text")
+    elif isinstance(data, float):
+        if not math.isfinite(data):
+            raise refusal(key_path(place), f"{data} is not a number one can use; correct the value.")
+    elif data is not None and not isinstance(data, bool | int):
+        name = type(data).__name__
+        raise refusal(key_path(place), f"is read as a {name}, which no key takes; put the value in quotes.")
+
+
+def _require_text(text: str, place: tuple[object, ...], what: str) -> None:
+    for character in text:
+        if (
+            "\ud800" <= character <= "\udfff"
+            or (ord(character) < 32 and character not in "\n\t")
+            or character == "\x7f"
+        ):
+            code = json.dumps(character).strip('"')
+            raise refusal(key_path(place), f"{what} holds the control character {code}; remove it.")

@@ -1,0 +1,148 @@
+"""YAML as Pulumi reads it, with the traps of a file refused: one sentence naming the file, the line and what to do."""
+
+import re
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from stacks.errors import StakeyardError
+from stacks.fleet_text import MAX_DEPTH, clean, key_path, shown
+
+LARGEST = 1 << 20
+"""Bytes; a stack file of 500 nodes is smaller."""
+
+
+class _Loader(yaml.SafeLoader):
+    """The scalars of YAML 1.2, as Pulumi's reader has them: `no` is text, and 12:30 is not a number of seconds."""
+
+
+class _RoleLoader(_Loader):
+    """The same for a role's files, where Ansible's own tags are allowed."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?(0|[1-9][0-9]{0,30})", "-+0123456789"),
+    ("timestamp", r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?", "0123456789"),
+    ("odd", r"[-+]?([0-9][0-9_]*|0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+)", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^({_pattern})$"), list(_first))
+
+
+def _date(_loader: yaml.SafeLoader, node: ScalarNode) -> NoReturn:
+    raise yaml.constructor.ConstructorError(None, None, f"{shown(node.value)} is read as a date", node.start_mark)
+
+
+def _odd(_loader: yaml.SafeLoader, node: ScalarNode) -> NoReturn:
+    problem = f"{shown(node.value)} is a number that readers of YAML disagree about"
+    raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def _any_tag(loader: yaml.SafeLoader, _suffix: str, node: Node) -> object:
+    if isinstance(node, ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _loader, node: int(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _date)
+_Loader.add_constructor("tag:yaml.org,2002:odd", _odd)
+_RoleLoader.add_multi_constructor("!", _any_tag)
+
+
+def read_yaml(path: Path, *, role: bool = False) -> object:
+    """What the file at `path` holds; `role` allows Ansible's tags and aliases. Raises `StakeyardError`."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise StakeyardError(f"{path}: does not exist; check the name.") from None
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise StakeyardError(f"{path}: cannot be read ({why}); name a file that you may read.") from None
+    try:
+        return parse_yaml(raw, role=role)
+    except StakeyardError as error:
+        raise StakeyardError(f"{path}: {error}") from None
+
+
+def parse_yaml(raw: bytes, *, role: bool = False) -> object:
+    """What these bytes hold. Raises `StakeyardError`, without the name of a file."""
+    if len(raw) > LARGEST:
+        raise StakeyardError(f"is larger than {LARGEST >> 20} MiB; a stack file is a few kilobytes.")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise StakeyardError(f"line {line}: is not UTF-8; save the file as UTF-8.") from None
+    if "\0" in text:
+        raise StakeyardError(f"line {text[: text.index(chr(0))].count(chr(10)) + 1}: holds a NUL byte; remove it.")
+    loader = (_RoleLoader if role else _Loader)(text)
+    try:
+        _scan(text, aliases=role)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_twins(node, ())
+        return loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        raise StakeyardError(_sentence(error, text)) from None
+    except yaml.YAMLError as error:
+        raise StakeyardError(f"is not YAML ({clean(str(error))}); correct the file.") from None
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise StakeyardError(f"is not YAML that can be used ({clean(str(error))}); correct the file.") from None
+    finally:
+        loader.dispose()
+
+
+def _scan(text: str, *, aliases: bool) -> None:
+    """Refuse deep nesting and, in a stack file, anchors (a few lines of them can stand for gigabytes)."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH + 2:
+            raise StakeyardError(f"line {line}: is nested deeper than {MAX_DEPTH} levels; write it flatter.")
+        if not aliases and getattr(event, "anchor", None):
+            raise StakeyardError(f"line {line}: uses the YAML anchor {clean(event.anchor)}; write the value out.")
+
+
+def _refuse_twins(node: Node, place: tuple[object, ...]) -> None:
+    if isinstance(node, MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, ScalarNode):
+                raise StakeyardError(f"line {line}: {key_path(place)}: a key is not text; write a plain word.")
+            here = (*place, key.value)
+            if key.value in seen:
+                raise StakeyardError(f"line {line}: {key_path(here)}: this key is there twice; keep one of them.")
+            seen.add(key.value)
+            _refuse_twins(value, here)
+    elif isinstance(node, SequenceNode):
+        for index, value in enumerate(node.value):
+            _refuse_twins(value, (*place, index))
+
+
+def _sentence(error: yaml.MarkedYAMLError, text: str) -> str:
+    mark = error.problem_mark or error.context_mark
+    number = mark.line if mark else 0
+    lines = text.splitlines()
+    line = lines[number] if number < len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return f"line {number + 1}: is indented with a tab; use spaces."
+    problem = clean(error.problem or "it cannot be parsed")
+    known = "is read as" in problem or "disagree" in problem
+    remedy = "put the value in quotes." if known else "correct the YAML."
+    return f"line {number + 1}: {problem}; {remedy}"
