@@ -89,7 +89,7 @@ class Kind:
         return tuple(role.name for role in self.roles)
 
     @property
-    def options(self) -> Mapping[str, Option]:
+    def options(self) -> dict[str, Option]:
         """Every variable that may be set under a node's `vars`."""
         return {name: option for role in self.roles for name, option in role.options.items()}
 
@@ -139,9 +139,7 @@ def load_catalogue(roles: Path | None = None) -> Catalogue:
     files = {path.parent.name: _node_file(path) for path in sorted(directory.glob("*/node.yml"))}
     host = files.pop(HOST, None)
     if host is None:
-        raise StakeyardError(
-            f"{directory / HOST / 'node.yml'} is missing: every kind of node builds on it, so restore it."
-        )
+        raise StakeyardError(f"{directory / HOST / 'node.yml'}: is missing, and every kind builds on it; restore it.")
     kinds = {name: Kind(file, _roles(directory, file)) for name, file in files.items()}
     for name, kind in kinds.items():
         _check(directory / name / "node.yml", kind, host)
@@ -168,9 +166,8 @@ def _node_file(path: Path) -> NodeFile:
 def _roles(directory: Path, file: NodeFile) -> tuple[Role, ...]:
     for name in file.roles:
         if not (directory / name).is_dir():
-            raise StakeyardError(
-                f"{directory / file.kind / 'node.yml'}: roles: there is no role {shown(name)}; correct it."
-            )
+            place = directory / file.kind / "node.yml"
+            raise StakeyardError(f"{place}: roles: there is no role {shown(name)}; correct it.")
     return tuple(read_role(directory / name) for name in roles_used(directory, (HOST, *file.roles)))
 
 
@@ -190,10 +187,8 @@ def _check(path: Path, kind: Kind, host: NodeFile) -> None:
 def _for(value: "PerNetwork[T]", network: str | None, place: str) -> T:
     if not isinstance(value, dict):
         return value
-    if network not in value:
-        raise StakeyardError(
-            f"{place}: node.yml has no value for the network {shown(network)}; {near(str(network), value)}"
-        )
+    if network is None or network not in value:
+        raise StakeyardError(f"node.yml has no {place} for the network {shown(network)}; {near(str(network), value)}")
     return value[network]
 
 
@@ -213,9 +208,9 @@ def _egress(file: NodeFile, network: str | None) -> Iterator[Egress]:
 
 def _egress_port(file: NodeFile, name: str, rule: EgressRule, network: str | None) -> int | None:
     port = _for(rule.port, network, f"egress.{name}.port")
-    if port == "any":
-        return None
-    return _number(name, file.ports[name], network) if port == "same" else int(port)
+    if port == "same":
+        return _number(name, file.ports[name], network)
+    return port if isinstance(port, int) else None
 
 
 def _volumes(file: NodeFile, network: str | None) -> Iterator[VolumeNeed]:

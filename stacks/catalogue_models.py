@@ -1,5 +1,6 @@
 """The models of roles/<kind>/node.yml: what is true of one kind of node, declared once."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -21,9 +22,9 @@ def _form(value: Any) -> str:
 
 
 def _mode(value: str) -> str:
-    if len(value) == 4 and value[0] == "0" and all(digit in "01234567" for digit in value):
-        return value
-    refuse(f"{shown(value)} is not a file mode; write four octal digits in quotes such as '0640'.")
+    if not re.fullmatch("0[0-7]{3}", value):
+        refuse(f"{shown(value)} is not a file mode; write four octal digits in quotes such as '0640'.")
+    return value
 
 
 def _absolute(value: str) -> str:
@@ -46,8 +47,8 @@ class PortRule(Model):
     protocol: Protocol = Field(description="tcp or udp.")
     port: PerNetwork[PortNumber] = Field(description="Port number, or a mapping from chain network to number.")
     reach: Literal["internet", "site", "peers", "operators", "loopback"] = Field(
-        description="Who may reach it: everyone, the site's network, the node's `peers`, the operator ranges, or only the "
-        "host itself (not opened at all)."
+        description="Who may reach it: everyone, the site's network, the node's `peers`, the operator ranges, or only "
+        "the host itself (not opened at all)."
     )
 
 
@@ -56,8 +57,8 @@ class EgressRule(Model):
 
     protocol: Protocol = Field(description="tcp or udp.")
     port: PerNetwork[EgressPort] = Field(
-        description="Port number (or a mapping from chain network to number), `any`, or `same`: that of the port of the "
-        "same name."
+        description="Port number (or a mapping from chain network to number), `any`, or `same`: that of the port of "
+        "the same name."
     )
     to: Literal["internet", "site", "peers", "metadata"] = Field(
         description="Where to: everywhere, the site's network, the node's `peers`, or the cloud's metadata service."
@@ -101,7 +102,7 @@ class NodeFile(Model):
         default=None, description="The variable that selects the chain network; values may then be given per network."
     )
     signer: Flag = Field(
-        default=False, description="Whether nodes of this kind sign, so that a key may be named once only."
+        default=False, description="Whether nodes of this kind sign: a key may then be named once only."
     )
     ports: dict[Name, PortRule] = Field(default_factory=dict)
     volumes: dict[Name, VolumeRule] = Field(default_factory=dict)
@@ -124,9 +125,7 @@ class NodeFile(Model):
     def _consistent(self) -> Self:
         if self.network_variable is None:
             for path, _ in self.per_network():
-                refuse(
-                    f"{path} is given per network, but network_variable is missing; name the variable that selects one."
-                )
+                refuse(f"{path} is given per network, but there is no network_variable; name the variable.")
         for name, rule in self.egress.items():
             if rule.port == "same" and name not in self.ports:
                 refuse(f"egress.{name}.port is same, but there is no ports.{name}; give the number.")

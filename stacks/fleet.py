@@ -1,12 +1,15 @@
 """From what a stack file says to the typed fleet, from which everything else is made.
 
 `load_fleet` takes what Pulumi read under `stakeyard:fleet` and gives a frozen `Fleet`, or one sentence that names
-the key and says what to do. `stacks.fleet_file.load_stack_file` does the same for a file.
+the key and says what to do. `load_stack_file` does the same for a file.
 """
+
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from stacks.catalogue import Catalogue
+from stacks.fleet_file import read_fleet_part
 from stacks.fleet_machine import ControlMachine, Machine, resolve_boot
 from stacks.fleet_models import (
     ExistingImage,
@@ -32,6 +35,7 @@ __all__ = [
     "Operators",
     "Volume",
     "load_fleet",
+    "load_stack_file",
 ]
 
 
@@ -41,7 +45,7 @@ def load_fleet(data: object, catalogue: Catalogue, machine: Machine | None = Non
     `machine` answers for the control machine (key files, lab); tests give their own.
     Raises `StakeyardError` with one sentence for the first thing that is wrong.
     """
-    machine = machine or ControlMachine()
+    machine = ControlMachine() if machine is None else machine
     require_plain(data)
     if not isinstance(data, dict):
         raise refusal("stakeyard:fleet", f"must be a mapping, not {shown(data)}; write the fleet under this key")
@@ -53,3 +57,8 @@ def load_fleet(data: object, catalogue: Catalogue, machine: Machine | None = Non
     return fleet.model_copy(
         update={"images": {name: resolve_boot(image, machine) for name, image in fleet.images.items()}}
     )
+
+
+def load_stack_file(path: Path, catalogue: Catalogue, machine: Machine | None = None) -> Fleet:
+    """The fleet of a stack file. Raises `StakeyardError` with one sentence without the file's name."""
+    return load_fleet(read_fleet_part(path), catalogue, machine)

@@ -1,4 +1,4 @@
-"""What the loader asks of the control machine: the operators' key files, and whether the lab has KVM."""
+"""What the loader asks of the control machine: the operators' key files, and whether the lab runs containers."""
 
 import json
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class Machine(Protocol):
     def key_file(self, path: Path) -> KeyFile:
         """The key file at `path`. Raises `OSError` as opening it does."""
 
-    def lab_has_kvm(self) -> bool:
-        """Whether the lab's hypervisors use KVM (False where there is no lab yet)."""
+    def lab_has_containers(self) -> bool:
+        """Whether one of the lab's hypervisors runs containers (LXC)."""
 
 
 class ControlMachine:
@@ -36,17 +36,18 @@ class ControlMachine:
         with path.open("rb") as file:
             return KeyFile(file.readline(4096).decode("ascii", "replace").strip(), path.stat().st_mode & 0o777)
 
-    def lab_has_kvm(self) -> bool:
-        """See `Machine`; the lab writes `kvm` into its facts.json."""
+    def lab_has_containers(self) -> bool:
+        """See `Machine`; told by the lab's facts.json, and taken to be so until there is a lab."""
         try:
             facts = json.loads((paths.lab() / "facts.json").read_text())
         except (OSError, ValueError):
-            return False
-        return isinstance(facts, dict) and facts.get("kvm") is True
+            return True
+        hypervisors = facts.get("hypervisors") if isinstance(facts, dict) else None
+        return not isinstance(hypervisors, dict) or "lxc" in hypervisors.values()
 
 
 def resolve_boot(image: GoldenImage | ExistingImage, machine: Machine) -> GoldenImage | ExistingImage:
-    """The image with `boot: auto` decided: the lab has LXC only where it has no KVM.
+    """The image with `boot: auto` decided: not every machine lets the lab run containers.
 
     Each way to boot has one hypervisor, so the property that routes to it need not be in the stack file.
     """
@@ -54,7 +55,7 @@ def resolve_boot(image: GoldenImage | ExistingImage, machine: Machine) -> Golden
         return image
     boot = image.boot
     if boot == "auto":
-        boot = "kernel" if machine.lab_has_kvm() else "container"
+        boot = "container" if machine.lab_has_containers() else "kernel"
     routed = {"container": {"img_hv_type": "lxc"}, "kernel": {"img_hv_type": "qemu"}}.get(boot, {})
     return image.model_copy(update={"boot": boot, "properties": routed | image.properties})
 

@@ -46,7 +46,7 @@ class Network(Model):
     """The site's own network, made by Stakeyard."""
 
     cidr: SiteNetwork = Field(
-        description="The nodes' IPv4 network: private (RFC 1918), between /16 and /28. The first address is the gateway; "
+        description="The nodes' IPv4 network: private (RFC 1918), from /16 to /28. The first address is the gateway; "
         "the last quarter is left to the cloud's own ports (DHCP)."
     )
     external: Token = Field(description="Name of the cloud's external network: where floating addresses come from.")
@@ -71,9 +71,9 @@ class GoldenImage(Model):
 
     source: Literal["golden"] = Field(description="`golden`: the image built by Stakeyard.")
     boot: Literal["kernel", "disk", "container", "auto"] = Field(
-        description="`disk`: the bootable disk, for any cloud. `kernel`: kernel and initrd beside the disk, boots faster. "
-        "`container`: for an LXC hypervisor. `auto`: in the lab, `container` where the machine has no KVM and `kernel` "
-        "where it has (a loaded fleet never says `auto`)."
+        description="`disk`: a bootable disk, for any cloud. `kernel`: kernel and initrd beside it, boots faster. "
+        "`container`: for an LXC hypervisor. `auto`: `container` where the lab has an LXC hypervisor, else `kernel` "
+        "(a loaded fleet never says `auto`)."
     )
     properties: dict[Token, Text] = Field(
         default_factory=dict, description="Further properties of the image in Glance, such as `hw_disk_bus`."
@@ -86,8 +86,8 @@ class ExistingImage(Model):
     source: Literal["existing"] = Field(description="`existing`: an image that the cloud already has.")
     name_regex: Regex = Field(description="Regular expression for the image's name; the newest match is taken.")
     pin: Pin = Field(
-        description="`recorded`: the id found at the first `pulumi up` is kept in the state, so that a newer image of the "
-        "same name replaces no server. Or the id of one image (a UUID)."
+        description="`recorded`: the id found at the first `pulumi up` is kept in the state, so that a newer image of "
+        "the same name replaces no server. Or the id of one image (a UUID)."
     )
 
 
@@ -103,8 +103,8 @@ class Group(Model):
     policy: Policy = Field(description="Placement policy of the members. Open Telekom Cloud has `anti-affinity` only.")
     hosts: Count | None = Field(
         default=None,
-        description="Hypervisors that the cloud can place members on, where known: a larger anti-affinity group is refused "
-        "before anything runs.",
+        description="Hypervisors that the cloud can place members on, where known: a larger anti-affinity group is "
+        "refused before anything runs.",
     )
 
 
@@ -132,7 +132,7 @@ class Node(Model):
     mac: Mac | None = Field(default=None, description="MAC address of the port; without it, the cloud chooses.")
     public_address: Flag = Field(
         default=True,
-        description="Whether the node has a floating address. Without one the control machine must reach `address` itself.",
+        description="Whether the node has a floating address; without one the control machine must reach `address`.",
     )
     image: Name = Field(description="One of `images`.")
     flavor: Token = Field(description="Flavor of the cloud, such as `lab.small` or `s3.large.4`.")
@@ -176,8 +176,8 @@ class Fleet(Model):
     nodes: dict[Name, Node] = Field(min_length=1, max_length=500, description="The nodes by name.")
     waves: tuple[tuple[Name, ...], ...] = Field(
         default=(),
-        description="Order of convergence: a wave starts when the one before is healthy. Names every node once; without "
-        "it, all nodes are one wave.",
+        description="Order of convergence: a wave starts when the one before is healthy. Names every node once; "
+        "without it, all nodes are one wave.",
     )
 
     @property

@@ -37,7 +37,7 @@ def _operators(fleet: Fleet) -> None:
         if here.overlaps(fleet.network.cidr):
             raise refusal(
                 path,
-                f"{here} overlaps network.cidr {fleet.network.cidr}, so answers to operators would never leave the site; "
+                f"{here} overlaps network.cidr {fleet.network.cidr}, so answers would never leave the site; "
                 "choose another network.cidr.",
             )
     for index, resolver in enumerate(fleet.network.dns):
@@ -67,7 +67,9 @@ def _platform(fleet: Fleet) -> None:
             raise refusal(f"groups.{name}", f"Open Telekom Cloud has no {group.policy} groups; write anti-affinity.")
     for path, volume in _all_volumes(fleet):
         if volume.type not in OTC_VOLUME_TYPES:
-            problem = f"{shown(volume.type)} is not a volume type of Open Telekom Cloud; {near(volume.type, OTC_VOLUME_TYPES)}"
+            problem = (
+                f"{shown(volume.type)} is no volume type of Open Telekom Cloud; {near(volume.type, OTC_VOLUME_TYPES)}"
+            )
             raise refusal(f"{path}.type", problem)
 
 
@@ -83,6 +85,7 @@ def _all_volumes(fleet: Fleet) -> list[tuple[str, Volume]]:
 def _addresses(fleet: Fleet) -> None:
     network = fleet.network
     first, last = network.pool
+    free = f"{network.gateway + 1} to {first - 1}"
     taken: dict[IPv4Address, str] = {}
     macs: dict[str, str] = {}
     for name, node in fleet.nodes.items():
@@ -102,15 +105,13 @@ def _addresses(fleet: Fleet) -> None:
             raise refusal(
                 path,
                 f"{address} is in the part of the network left to the cloud ({first} to {last}); "
-                f"choose one from {network.gateway + 1} to {first - 1}.",
+                f"choose one from {free}.",
             )
         if address in taken:
             raise refusal(path, f"{address} is the address of {taken[address]} too; give each node its own.")
         taken[address] = name
         if node.mac and node.mac in macs:
-            raise refusal(
-                f"nodes.{name}.mac", f"{node.mac} is the MAC address of {macs[node.mac]} too; give each its own."
-            )
+            raise refusal(f"nodes.{name}.mac", f"{node.mac} is that of {macs[node.mac]} too; give each node its own.")
         if node.mac:
             macs[node.mac] = name
 
@@ -122,14 +123,12 @@ def _placement(fleet: Fleet) -> None:
     for name, node in fleet.nodes.items():
         path = f"nodes.{name}"
         if node.image not in fleet.images:
-            raise refusal(
-                f"{path}.image", f"{shown(node.image)} is not one of images; {near(node.image, fleet.images)}"
-            )
+            raise refusal(f"{path}.image", f"{shown(node.image)} is not in images; {near(node.image, fleet.images)}")
         if node.zone not in fleet.zones:
-            raise refusal(f"{path}.zone", f"{shown(node.zone)} is not one of zones; {near(node.zone, fleet.zones)}")
+            raise refusal(f"{path}.zone", f"{shown(node.zone)} is not in zones; {near(node.zone, fleet.zones)}")
         if node.group and node.group not in fleet.groups:
             remedy = near(node.group, fleet.groups) if fleet.groups else "declare it under groups."
-            raise refusal(f"{path}.group", f"{shown(node.group)} is not one of groups; {remedy}")
+            raise refusal(f"{path}.group", f"{shown(node.group)} is not in groups; {remedy}")
         image = fleet.images[node.image]
         if node.root_volume and isinstance(image, GoldenImage) and image.boot != "disk":
             raise refusal(
@@ -141,12 +140,10 @@ def _placement(fleet: Fleet) -> None:
         if group.policy == "anti-affinity" and group.hosts is not None and len(members) > group.hosts:
             raise refusal(
                 f"groups.{name}",
-                f"{len(members)} nodes must not share a host, but the cloud has {group.hosts}; remove nodes from the group.",
+                f"{len(members)} nodes need a host each, but the cloud has {group.hosts}; take nodes out of the group.",
             )
         if group.policy == "affinity" and len({node.zone for node in members.values()}) > 1:
-            raise refusal(
-                f"groups.{name}", "its nodes must share a host but are in several zones; put them in one zone."
-            )
+            raise refusal(f"groups.{name}", "its nodes must share a host but their zones differ; put them in one zone.")
 
 
 def _encryption(fleet: Fleet) -> None:
@@ -168,7 +165,7 @@ def _waves(fleet: Fleet) -> None:
         for place, name in enumerate(wave):
             path = f"waves[{index}][{place}]"
             if name not in fleet.nodes:
-                raise refusal(path, f"{shown(name)} is not one of nodes; {near(name, fleet.nodes)}")
+                raise refusal(path, f"{shown(name)} is not in nodes; {near(name, fleet.nodes)}")
             if name in seen:
                 raise refusal(path, f"{name} is in wave {seen[name] + 1} already; name each node once.")
             seen[name] = index

@@ -17,9 +17,7 @@ def check_kinds(fleet: Fleet, catalogue: Catalogue) -> None:
     for name, node in fleet.nodes.items():
         path = f"nodes.{name}"
         if node.kind not in catalogue.kinds:
-            raise refusal(
-                f"{path}.kind", f"{shown(node.kind)} is not a kind of node; {near(node.kind, catalogue.kinds)}"
-            )
+            raise refusal(f"{path}.kind", f"{shown(node.kind)} is no kind of node; {near(node.kind, catalogue.kinds)}")
         kind = catalogue.kinds[node.kind]
         for key, value in node.vars.items():
             _variable(f"{path}.vars.{key}", key, value, kind.options)
@@ -47,7 +45,7 @@ def _volumes(path: str, node: Node, resolved: Resolved) -> None:
         need = resolved.volumes.get(name)
         if need is None:
             raise refusal(
-                f"{path}.volumes.{name}", f"the kind {node.kind} has no such volume; {near(name, resolved.volumes)}"
+                f"{path}.volumes.{name}", f"kind {node.kind} has no such volume; {near(name, resolved.volumes)}"
             )
         if volume.size_gib < need.minimum_gib:
             where = f" on {resolved.network}" if resolved.network else ""
@@ -57,9 +55,7 @@ def _volumes(path: str, node: Node, resolved: Resolved) -> None:
             )
     for name, need in resolved.volumes.items():
         if need.required and name not in node.volumes:
-            raise refusal(
-                f"{path}.volumes.{name}", f"this volume is missing and the kind {node.kind} requires it; add it."
-            )
+            raise refusal(f"{path}.volumes.{name}", f"kind {node.kind} requires this volume; add it.")
 
 
 def _peers(fleet: Fleet) -> None:
@@ -69,13 +65,11 @@ def _peers(fleet: Fleet) -> None:
             if peer == name:
                 raise refusal(path, f"{name} cannot be its own peer; remove it.")
             if peer not in fleet.nodes:
-                raise refusal(path, f"{shown(peer)} is not one of nodes; {near(peer, fleet.nodes)}")
+                raise refusal(path, f"{shown(peer)} is not in nodes; {near(peer, fleet.nodes)}")
             if peer in node.peers[:index]:
                 raise refusal(path, f"{peer} is there twice; keep one of them.")
             if fleet.nodes[peer].kind != node.kind:
-                raise refusal(
-                    path, f"{peer} is of kind {fleet.nodes[peer].kind}, not {node.kind}; name nodes of one kind."
-                )
+                raise refusal(path, f"{peer} is of kind {fleet.nodes[peer].kind}; name peers of kind {node.kind}.")
 
 
 def _signers(fleet: Fleet, catalogue: Catalogue) -> None:
@@ -87,12 +81,10 @@ def _signers(fleet: Fleet, catalogue: Catalogue) -> None:
                 raise refusal(path, f"nodes of kind {node.kind} do not sign; remove it.")
             continue
         if key is None:
-            raise refusal(
-                path, f"this key is missing, and nodes of kind {node.kind} sign; name the public id of the key."
-            )
+            raise refusal(path, f"nodes of kind {node.kind} sign; name the public id of their key.")
         if key in owners:
             raise refusal(
                 path,
-                f"{shown(key)} is the key of {owners[key]} too, and two signers lose the stake; give each its own.",
+                f"{shown(key)} is the key of {owners[key]} too; one key has one signer.",
             )
         owners[key] = name

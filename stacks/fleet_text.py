@@ -4,7 +4,7 @@ import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn, cast
+from typing import NoReturn
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -37,19 +37,22 @@ def clean(text: str) -> str:
 
 def shown(value: object) -> str:
     """A value from a stack file as a sentence can show it."""
-    if isinstance(value, str):
-        return f"'{clean(value)}'" if value else "an empty text"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "nothing"
-    if isinstance(value, Mapping):
-        return "a mapping" if value else "an empty mapping"
-    if isinstance(value, list | tuple):
-        return "a list" if value else "an empty list"
-    if isinstance(value, int) and value.bit_length() > 128:
-        return "a very large number"
-    return clean(str(value))
+    match value:
+        case str():
+            text = f"'{clean(value)}'" if value else "an empty text"
+        case bool():
+            text = "true" if value else "false"
+        case None:
+            text = "nothing"
+        case Mapping():
+            text = "a mapping" if value else "an empty mapping"
+        case list() | tuple():
+            text = "a list" if value else "an empty list"
+        case int() if value.bit_length() > 128:
+            text = "a very large number"
+        case _:
+            text = clean(str(value))
+    return text
 
 
 def key_path(parts: Iterable[object], whole: str = "fleet") -> str:
@@ -91,7 +94,7 @@ def refuse(problem: str) -> NoReturn:
 
 
 def sentence(error: ValidationError, data: object, whole: str = "fleet") -> StakeyardError:
-    """The first thing that is wrong with `data`, an unknown key before all others (a misspelt key is also a missing one)."""
+    """The first thing wrong with `data`; an unknown key before all others, as a misspelt key is also a missing one."""
     errors = error.errors(include_url=False)
     first = min(errors, key=lambda detail: detail["type"] != "unknown_key")
     place = _location(first, data)
@@ -103,12 +106,11 @@ def _location(detail: ErrorDetails, data: object) -> list[object]:
     place: list[object] = []
     here = data
     for part in detail["loc"]:
-        if isinstance(here, dict) and part in here:
-            here = here[part]
-        elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
-            here = here[part]
-        elif not (detail["type"] == "missing" and part == detail["loc"][-1]):
-            continue
+        try:
+            here = here[part]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            if detail["type"] != "missing" or part != detail["loc"][-1]:
+                continue
         place.append(part)
     if detail["type"] == "unknown_key":
         place.append(detail["ctx"]["key"])
@@ -116,33 +118,34 @@ def _location(detail: ErrorDetails, data: object) -> list[object]:
 
 
 def _problem(detail: ErrorDetails) -> str:
-    kind, value = detail["type"], detail["input"]
-    context = cast("dict[str, Any]", detail.get("ctx", {}))
-    if kind in ("refused", "unknown_key"):
-        return str(context["problem"])
-    if kind == "missing":
-        return "this key is missing; add it."
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind in _TYPES:
         quote = kind == "string_type" and isinstance(value, bool | int | float)
         remedy = "put the value in quotes." if quote else "correct the value."
         return f"must be {_TYPES[kind]}, not {shown(value)}; {remedy}"
     if kind in ("literal_error", "union_tag_invalid"):
         expected = str(context.get("expected") or context.get("expected_tags")).replace("'", "")
-        tag = shown(context["tag"]) if "tag" in context else shown(value)
-        return f"must be {expected}, not {tag}; correct the value."
-    if kind == "union_tag_not_found":
-        return f"the key {context['discriminator']} is missing; add it.".replace("'", "")
-    if kind in ("too_short", "string_too_short"):
-        return "must not be empty; fill it in."
-    bounds = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most")}
-    if kind in bounds:
-        name, words = bounds[kind]
-        return f"must be {words} {context[name]}, not {shown(value)}; correct the value."
-    return f"{clean(detail['msg'])[:1].lower()}{clean(detail['msg'])[1:]}; correct the value."
+        return f"must be {expected}, not {shown(context.get('tag', value))}; correct the value."
+    match kind:
+        case "refused" | "unknown_key":
+            problem = str(context["problem"])
+        case "missing":
+            problem = "this key is missing; add it."
+        case "union_tag_not_found":
+            problem = f"the key {context['discriminator']} is missing; add it.".replace("'", "")
+        case "too_short" | "string_too_short":
+            problem = "must not be empty; fill it in."
+        case "greater_than_equal":
+            problem = f"must be at least {context['ge']}, not {shown(value)}; correct the value."
+        case "less_than_equal":
+            problem = f"must be at most {context['le']}, not {shown(value)}; correct the value."
+        case _:
+            problem = f"{clean(detail['msg'])[:1].lower()}{clean(detail['msg'])[1:]}; correct the value."
+    return problem
 
 
 def require_plain(data: object, place: tuple[object, ...] = ()) -> None:
-    """Refuse what no stack file can mean: keys that are not text, dates, endless numbers, control characters, deep nesting."""
+    """Refuse what no stack file can mean: keys that are no text, dates, infinity, control characters, deep nesting."""
     if len(place) > MAX_DEPTH:
         raise refusal(key_path(place[:4]), f"is nested deeper than {MAX_DEPTH} levels; write it flatter.")
     if isinstance(data, dict):

@@ -167,9 +167,9 @@ def _regex(value: str) -> str:
 
 
 def _pin(value: str) -> str:
-    if value == "recorded" or re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value):
-        return value
-    refuse(f"{shown(value)} pins nothing; write recorded, or the id of the image.")
+    if value != "recorded" and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value):
+        refuse(f"{shown(value)} pins nothing; write recorded, or the id of the image.")
+    return value
 
 
 def _text(pattern: str, example: str) -> WithJsonSchema:

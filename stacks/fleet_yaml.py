@@ -52,7 +52,7 @@ def _any_tag(loader: yaml.SafeLoader, _suffix: str, node: Node) -> object:
         return loader.construct_scalar(node)
     if isinstance(node, SequenceNode):
         return loader.construct_sequence(node, deep=True)
-    return loader.construct_mapping(node, deep=True)
+    return loader.construct_mapping(node, deep=True) if isinstance(node, MappingNode) else None
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", lambda _loader, node: int(node.value))
@@ -61,18 +61,22 @@ _Loader.add_constructor("tag:yaml.org,2002:odd", _odd)
 _RoleLoader.add_multi_constructor("!", _any_tag)
 
 
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, at most one more than `LARGEST`. Raises `StakeyardError`, without the name of the file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise StakeyardError("there is no such file; check its name.") from None
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise StakeyardError(f"cannot be read ({why}); name a file that you may read.") from None
+
+
 def read_yaml(path: Path, *, role: bool = False) -> object:
     """What the file at `path` holds; `role` allows Ansible's tags and aliases. Raises `StakeyardError`."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-    except FileNotFoundError:
-        raise StakeyardError(f"{path}: does not exist; check the name.") from None
-    except OSError as error:
-        why = (error.strerror or type(error).__name__).lower()
-        raise StakeyardError(f"{path}: cannot be read ({why}); name a file that you may read.") from None
-    try:
-        return parse_yaml(raw, role=role)
+        return parse_yaml(read_bytes(path), role=role)
     except StakeyardError as error:
         raise StakeyardError(f"{path}: {error}") from None
 
@@ -110,12 +114,13 @@ def _scan(text: str, *, aliases: bool) -> None:
     """Refuse deep nesting and, in a stack file, anchors (a few lines of them can stand for gigabytes)."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH + 2:
             raise StakeyardError(f"line {line}: is nested deeper than {MAX_DEPTH} levels; write it flatter.")
-        if not aliases and getattr(event, "anchor", None):
-            raise StakeyardError(f"line {line}: uses the YAML anchor {clean(event.anchor)}; write the value out.")
+        anchor = getattr(event, "anchor", None)
+        if anchor and not aliases:
+            raise StakeyardError(f"line {line}: uses the YAML anchor {clean(anchor)}; write the value out.")
 
 
 def _refuse_twins(node: Node, place: tuple[object, ...]) -> None:
