@@ -1,0 +1,5 @@
+"""`python -m images.lab`."""
+
+from images.lab.cli import main
+
+main()

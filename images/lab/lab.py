@@ -1,0 +1,338 @@
+"""The order of things: how a lab comes up, goes down, and is destroyed."""
+
+import contextlib
+import datetime as dt
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from images.lab import (
+    cache,
+    cgroups,
+    cleanup,
+    cloud,
+    configuration,
+    credentials,
+    health,
+    host,
+    kvm,
+    network,
+    preflight,
+    rootfs,
+    seed,
+)
+from images.lab import settings as names
+from images.lab.configuration import NodeSpec
+from images.lab.node import Node
+from images.lab.settings import Settings
+from images.lab.steps import Report, Steps
+from stacks import paths
+from stacks.errors import StakeyardError
+
+_READY_SECONDS = 400.0
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the state directory's nodes were made as; kept beside them."""
+
+    digest: str
+    virt: configuration.Virt
+    second: configuration.Virt
+
+
+def base_archive() -> cache.Archive:
+    """The cached base system: depends on the package list and how it is installed."""
+    inputs = {name: (rootfs.FILES / name).read_bytes() for name in ("packages.txt", "preseed.txt", "install.sh")}
+    return cache.Archive(paths.cache() / "lab" / f"base-{cache.digest(inputs)}.tar.zst")
+
+
+def nodes_digest(settings: Settings, virt: str, second: str, dns: str) -> str:
+    """Digest of everything that the initialised nodes depend on."""
+    inputs = cache.files_below(rootfs.FILES)
+    inputs["seed.py"] = Path(seed.__file__).read_bytes()
+    inputs["settings.py"] = Path(names.__file__).read_bytes()
+    inputs["lab"] = json.dumps([settings.name, str(settings.network), virt, second, dns]).encode()
+    return cache.digest(inputs)
+
+
+class Lab:
+    """One lab on this machine."""
+
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self.settings = settings
+        self.steps = Steps(settings.state / "log", report)
+
+    # -- what there is ---------------------------------------------------------------------------------------
+
+    @property
+    def _made_file(self) -> Path:
+        return self.settings.state / "made.json"
+
+    def made(self) -> Made | None:
+        """What the nodes were made as, or None while they are not whole."""
+        if not self._made_file.exists():
+            return None
+        return Made(**json.loads(self._made_file.read_text()))
+
+    def nodes(self, made: Made) -> tuple[Node, Node]:
+        first, second = configuration.nodes(self.settings, made.virt, made.second)
+        return Node(self.settings, first), Node(self.settings, second)
+
+    def node(self, role: str) -> Node:
+        """A node by its role, for looking into it; what it computes with does not matter."""
+        for spec in configuration.nodes(self.settings, "qemu", "qemu"):
+            if spec.role == role:
+                return Node(self.settings, spec)
+        raise StakeyardError(f"The lab has no node `{role}`: its nodes are controller and compute.")
+
+    def running(self) -> list[str]:
+        """Roles of the nodes that run."""
+        return [role for role in ("controller", "compute") if self.node(role).leader() is not None]
+
+    def booted_at(self) -> dt.datetime:
+        """When the node that booted last did: reports older than that are from before."""
+        boots = []
+        for role in self.running():
+            start = Path(f"/proc/{self.node(role).leader()}/stat").read_text().rsplit(")", 1)[1].split()[19]
+            uptime = float(Path("/proc/uptime").read_text().split()[0])
+            age = uptime - int(start) / os.sysconf("SC_CLK_TCK")
+            boots.append(dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age))
+        return max(boots)
+
+    def problems(self) -> list[str]:
+        """What a lab lacks to be up; nothing when every service has reported."""
+        stopped = sorted({"controller", "compute"} - set(self.running()))
+        if stopped or self.made() is None:
+            return [f"node {role} does not run" for role in stopped] or ["it was never initialised"]
+        with contextlib.closing(seed.connect(self.settings, credentials.load(self.settings))) as connection:
+            return health.problems(connection, self.booted_at())
+
+    # -- up --------------------------------------------------------------------------------------------------
+
+    def up(self) -> None:
+        """Bring the lab up from whatever state it is in."""
+        facts = host.gather(self.settings.state)
+        preflight.check_system(facts)
+        self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._locked():
+            made = self.made()
+            if made and len(self.running()) == 2 and not self.problems():
+                self._publish(made)
+                self._note_age(made)
+                self.steps.say("lab is up")
+                return
+            self._bring_up(facts)
+
+    def _bring_up(self, facts: host.HostFacts) -> None:
+        # A lab with a node missing is a killed one: what still runs of it goes first.
+        if len(self.running()) < 2 or self.made() is None:
+            self._stop()
+            cleanup.clean(self.settings)
+            preflight.check_room(facts, self.settings, made=(self.settings.state / "base").exists())
+        self._base()
+        made = self._nodes_made()
+        self.steps.run("network", "bridge and address translation", lambda _: network.up(self.settings))
+        for node in self.nodes(made):
+            if node.leader() is None:
+                self.steps.run(f"start-{node.spec.role}", f"start node {node.spec.role}", lambda _, n=node: n.start())
+        self._await_ready()
+        self._publish(made)
+        self.steps.say(f"lab is up: cloud `{self.settings.cloud}` in {cloud.user_file()}")
+
+    def _base(self) -> None:
+        state, archive = self.settings.state, base_archive()
+        base, marker = state / "base", state / "base.json"
+        if base.exists() and marker.exists() and json.loads(marker.read_text()) == archive.path.name:
+            return
+        marker.unlink(missing_ok=True)
+        self._made_file.unlink(missing_ok=True)
+        shutil.rmtree(base, ignore_errors=True)
+        if archive.exists():
+            self.steps.run("unpack-base", "unpack the cached base system", lambda _: archive.unpack(state))
+        else:
+            self.steps.run("base", "base system and packages", lambda log: rootfs.build(base, log))
+            self.steps.run("cache-base", "cache the base system", lambda _: archive.pack(state, ["base"]))
+        marker.write_text(json.dumps(archive.path.name))
+
+    def _nodes_made(self) -> Made:
+        """The initialised nodes: as they are, from the cache, or made."""
+        state = self.settings.state
+        virt, second = self._hypervisors()
+        wanted = Made(nodes_digest(self.settings, virt, second, host.host_resolver()), virt, second)
+        made = self.made()
+        if made and (made == wanted or self.running()):
+            return made
+        if made:
+            self.steps.say("the lab's files were made by another version of its scripts: making the nodes again")
+        self._made_file.unlink(missing_ok=True)
+        for name in ("nodes", "volumes", "passwords.json"):
+            path = state / name
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        volumes = state / "volumes"
+        volumes.mkdir()
+        volumes.chmod(0o777)  # below a directory that only root may enter
+        archive = cache.Archive(paths.cache() / "lab" / f"{wanted.digest}.tar.zst")
+        if archive.exists():
+            self.steps.run("unpack-nodes", "unpack the cached nodes", lambda _: archive.unpack(state))
+        else:
+            self._initialise(wanted)
+            self.steps.run("cache-nodes", "cache the initialised nodes", lambda _: self._snapshot(archive))
+        credentials.write_private(self._made_file, json.dumps(vars(wanted)))
+        return wanted
+
+    def _hypervisors(self) -> tuple[configuration.Virt, configuration.Virt]:
+        path = self.settings.state / "kvm.json"
+        if not path.exists():
+            answer: list[bool] = []
+            self.steps.run(
+                "probe-kvm",
+                "try a guest under KVM",
+                lambda _: answer.append(kvm.probe(self.settings.state / "base")),
+            )
+            path.write_text(json.dumps(answer[0]))
+            self.steps.say("guests run under KVM" if answer[0] else "no guest boots under KVM here: QEMU and LXC instead")
+        return kvm.hypervisors(json.loads(path.read_text()), Path("/sys/fs/cgroup/memory").is_dir())
+
+    def _initialise(self, wanted: Made) -> None:
+        settings, passwords = self.settings, credentials.load(self.settings)
+        controller, compute = self.nodes(wanted)
+        for node in (controller, compute):
+            files = configuration.render(settings, node.spec, passwords, host.host_resolver())
+            self.steps.run(
+                f"configure-{node.spec.role}",
+                f"configure node {node.spec.role}",
+                lambda log, n=node, f=files: n.configure(configuration.pack(f), log),
+            )
+        self.steps.run("network", "bridge and address translation", lambda _: network.up(settings))
+        self.steps.run("first-boot", "first boot of the controller", lambda _: controller.start())
+        self.steps.run("databases", "databases and schemas", lambda log: self._databases(controller, log))
+        self.steps.run("first-boot-compute", "first boot of the second node", lambda _: compute.start())
+        with contextlib.closing(seed.await_keystone(settings, passwords)) as connection:
+            self.steps.run("catalogue", "service catalogue", lambda _: seed.catalogue(connection, settings, passwords))
+        # a token carries the catalogue of its time: a new one is needed to see the services
+        with contextlib.closing(seed.await_keystone(settings, passwords)) as connection:
+            self.steps.run("services", "wait for the services", lambda _: seed.await_services(connection))
+            self.steps.run("offers", "flavors, external network, volume type", lambda _: seed.offers(connection, settings))
+        self.steps.run("hosts", "map both hypervisors", lambda log: self._map_hosts(controller, log))
+        self._await_ready()
+
+    def _databases(self, controller: Node, log: IO[str]) -> None:
+        passwords = credentials.load(self.settings)
+        exports = (
+            f"export DATABASE_PASSWORD={passwords.database}\n"
+            f"export RABBIT_PASSWORD={passwords.rabbit}\n"
+            f"export ADMIN_PASSWORD={passwords.admin}\n"
+        )
+        script = "/usr/local/lib/stakeyard-lab/initialise.sh"
+        url = f"http://{self.settings.controller}:5000/v3/"
+        controller.run(["bash", script, url, names.REGION], log, exports)
+
+    def _map_hosts(self, controller: Node, log: IO[str]) -> None:
+        """Both compute services report in; the cells learn of them."""
+        command = "for i in $(seq 60); do n=$(openstack compute service list --service nova-compute -f value -c Host | wc -l)"
+        command += '; [ "$n" = 2 ] && exec setpriv --reuid nova --regid nova --init-groups nova-manage cell_v2 discover_hosts'
+        command += " --verbose; sleep 3; done; echo only $n of 2 compute services reported; exit 1"
+        controller.run(["bash", "-c", command], log)
+
+    def _snapshot(self, archive: cache.Archive) -> None:
+        """Archive the nodes as they run: frozen, so that every file is as after a power cut, which they survive."""
+        cgroups.freeze(self.settings.cgroup, True)
+        try:
+            os.sync()
+            archive.pack(
+                self.settings.state,
+                ["nodes", "passwords.json"],
+                exclude=["nodes/*/work", "nodes/*/root/*", "nodes/*/upper/var/log/journal/*"],
+            )
+        finally:
+            cgroups.freeze(self.settings.cgroup, False)
+
+    def _await_ready(self) -> None:
+        with contextlib.closing(seed.await_keystone(self.settings, credentials.load(self.settings))) as connection:
+            self.steps.run(
+                "ready",
+                "wait until every service has reported",
+                lambda _: health.await_ready(connection, self.booted_at(), _READY_SECONDS),
+            )
+
+    def _publish(self, made: Made) -> None:
+        credentials.operator_key(self.settings)
+        facts = {
+            "cloud": self.settings.cloud,
+            "dns": host.host_resolver(),
+            "external_network": names.EXTERNAL_NETWORK,
+            "volume_type": names.VOLUME_TYPE,
+            "flavors": list(names.FLAVORS),
+            "zone": "nova",
+            "region": names.REGION,
+            "network": str(self.settings.network),
+            "gateway": self.settings.gateway,
+            "hypervisors": {
+                f"{self.settings.name}-controller": made.virt,
+                f"{self.settings.name}-compute": made.second,
+            },
+        }
+        cloud.publish(self.settings, credentials.load(self.settings), facts)
+
+    def _note_age(self, made: Made) -> None:
+        if made.digest != nodes_digest(self.settings, made.virt, made.second, host.host_resolver()):
+            self.steps.say("made by another version of the lab's scripts: `stakeyard lab down` and `up` renew it")
+
+    # -- down ------------------------------------------------------------------------------------------------
+
+    def down(self) -> None:
+        """Stop the lab and leave nothing of it but its files."""
+        preflight.check_system(host.gather(self.settings.state))
+        if self.settings.state.exists():
+            with self._locked():
+                self._down()
+        else:
+            cleanup.clean(self.settings)
+        self.steps.say("lab is down")
+
+    def _down(self) -> None:
+        self._stop()
+        cleanup.clean(self.settings)
+        left = cleanup.leftovers(self.settings)
+        if left:
+            raise StakeyardError(f"The lab is stopped, but these are left of it: {', '.join(left)}.")
+
+    def _stop(self) -> None:
+        for role in ("compute", "controller"):
+            node = self.node(role)
+            if cgroups.processes(node.cgroup):
+                self.steps.run(f"stop-{role}", f"stop node {role}", lambda _, n=node: n.stop())
+
+    def destroy(self, with_cache: bool) -> None:
+        """Stop the lab and remove its files; the cache only when asked."""
+        self.down()
+        cloud.withdraw(self.settings)
+        shutil.rmtree(self.settings.state, ignore_errors=True)
+        if self.settings.state.exists():
+            raise StakeyardError(f"{self.settings.state} could not be removed: look for mounts or other users of it.")
+        if with_cache:
+            shutil.rmtree(paths.cache() / "lab", ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self.settings.state, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StakeyardError(
+                f"Another `stakeyard lab` command works on {self.settings.state}: wait until it has ended."
+            ) from None
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+
+__all__ = ["Lab", "Made", "NodeSpec", "base_archive", "nodes_digest"]

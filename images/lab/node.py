@@ -1,0 +1,151 @@
+"""One node of the lab: an overlay over the shared root filesystem, booted by systemd-nspawn."""
+
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from images.lab import cgroups, configuration, rootfs
+from images.lab.configuration import NodeSpec
+from images.lab.settings import MTU, Settings
+from stacks.errors import StakeyardError
+
+_HERE = Path(__file__).parent
+_DEVICES = ("/dev/net/tun", "/dev/kvm", "/dev/vhost-net", "/dev/fuse")
+_ENVIRONMENT = (
+    "HOME=/root",
+    "TERM=xterm",
+    "LANG=C.UTF-8",
+    "OS_CLOUD=lab",
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+)
+
+
+def is_leader(status: str) -> bool:
+    """Whether the text of a /proc/PID/status is that of a node's own PID 1 (guests in containers lie deeper)."""
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return fields.get("Name", "").strip() == "systemd" and fields.get("NSpid", "").split()[1:] == ["1"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that may or may not run now."""
+
+    settings: Settings
+    spec: NodeSpec
+
+    @property
+    def directory(self) -> Path:
+        return self.settings.state / "nodes" / self.spec.role
+
+    @property
+    def base(self) -> Path:
+        return self.settings.state / "base"
+
+    @property
+    def cgroup(self) -> str:
+        return f"{self.settings.cgroup}/{self.spec.role}"
+
+    @property
+    def console(self) -> Path:
+        return self.settings.state / "log" / f"console-{self.spec.role}.log"
+
+    def leader(self) -> int | None:
+        """Process id of the node's PID 1, or None when it does not run."""
+        for process in sorted(cgroups.processes(self.cgroup)):
+            try:
+                if is_leader(Path(f"/proc/{process}/status").read_text()):
+                    return process
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return None
+
+    def configure(self, files: bytes, log: IO[str]) -> None:
+        """Write the configuration into the node's overlay, in a mount namespace that ends with this call."""
+        for name in ("upper", "work", "root"):
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        root = self.directory / "root"
+        overlay = f"lowerdir={self.base},upperdir={self.directory}/upper,workdir={self.directory}/work"
+        script = (
+            f"mount -t overlay overlay -o {overlay} {root} && mount --bind /proc {root}/proc && "
+            f"chroot {root} tar -x -p --no-overwrite-dir -C / -f - && "
+            f"cat {configuration.FILES}/configure.sh > {root}/run/configure.sh && "
+            f"chroot {root} bash /run/configure.sh {self.spec.role} {self.settings.instances}"
+        )
+        subprocess.run(["unshare", "--mount", "sh", "-ec", script], input=files, check=True, stdout=log, stderr=log)
+
+    def start(self) -> None:
+        """Boot the node unless it runs; return when its system bus answers."""
+        if self.leader() is None:
+            self._launch()
+        limit = time.monotonic() + 60
+        while time.monotonic() < limit:
+            if self.leader() and self.succeeds("test", "-S", "/run/dbus/system_bus_socket"):
+                interface = f"vb-{self.spec.machine}"
+                subprocess.run(["ip", "link", "set", interface, "mtu", str(MTU)], check=True)
+                return
+            time.sleep(0.3)
+        raise StakeyardError(f"Node {self.spec.role} of the lab did not boot within 60 s: see {self.console}.")
+
+    def _launch(self) -> None:
+        devices = [f"--bind={device}" for device in _DEVICES if Path(device).exists()]
+        volumes = self.settings.state / "volumes"
+        with self.console.open("w") as console:
+            subprocess.Popen(
+                [
+                    "unshare",
+                    "--mount",
+                    "sh",
+                    str(_HERE / "launch.sh"),
+                    self.cgroup,
+                    str(self.base),
+                    str(self.directory),
+                    f"--machine={self.spec.machine}",
+                    f"--hostname={self.spec.hostname}",
+                    "--network-veth",
+                    f"--network-bridge={self.settings.bridge}",
+                    # one directory for both nodes, as a shared file system would be
+                    f"--bind={volumes}:/srv/volumes",
+                    *devices,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+
+    def enter(self, *command: str) -> list[str]:
+        """The command line that runs `command` inside the node."""
+        leader = self.leader()
+        if leader is None:
+            raise StakeyardError(f"Node {self.spec.role} of the lab does not run: start it with `stakeyard lab up`.")
+        namespaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
+        nsenter = ["nsenter", "--target", str(leader), *namespaces, "--wdns=/root", "--"]
+        return [*nsenter, "env", "-i", *_ENVIRONMENT, *command]
+
+    def run(self, command: Sequence[str], log: IO[str] | None = None, text: str = "") -> None:
+        """Run a command inside the node, with `text` on its standard input; raise when it fails."""
+        subprocess.run(self.enter(*command), input=text, text=True, check=True, stdout=log, stderr=log)
+
+    def succeeds(self, *command: str) -> bool:
+        """Whether a command inside the node exits with 0."""
+        entered = self.enter(*command)
+        return subprocess.run(entered, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+
+    def stop(self, seconds: float = 40) -> None:
+        """Power the node off; kill what is left of it after that time."""
+        leader = self.leader()
+        if leader is not None:
+            # systemd's own signal for "power off"
+            subprocess.run(["kill", "-s", "RTMIN+4", str(leader)], check=False)
+            limit = time.monotonic() + seconds
+            while cgroups.processes(self.cgroup) and time.monotonic() < limit:
+                time.sleep(0.2)
+        cgroups.kill(self.cgroup)
+
+
+def build_base(settings: Settings, log: IO[str]) -> None:
+    """The root filesystem below both nodes."""
+    rootfs.build(settings.state / "base", log)
