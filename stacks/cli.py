@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from images.lab.cli import app as lab_app
 from rich.console import Console
 
+from images.lab.cli import app as lab_app
 from stacks import overview, prepare, recovery
 from stacks.errors import StakeyardError
 from stacks.workspace import Workspace
@@ -36,15 +36,16 @@ EXPORTED = (
 @app.command("prepare")
 def prepare_all() -> None:
     """Make everything that `pulumi up` of the lab stack needs: tools, lab cloud, node image, client software."""
-    from images.lab.cli import up as lab_up  # noqa: PLC0415  each of these imports what only this command needs
+    # Each of these imports what only this command needs.
+    from images.lab.lab import Lab  # noqa: PLC0415
+    from images.lab.settings import settings  # noqa: PLC0415
     from images.node.build import build as build_image  # noqa: PLC0415
-    from tools.build import ensure  # noqa: PLC0415
-
     from stacks.artifacts import prefetch  # noqa: PLC0415
+    from tools.build import ensure  # noqa: PLC0415
 
     prepare.run(
         {
-            "lab": lab_up,
+            "lab": lambda report: Lab(settings(), report).up(),
             "tools": ensure,
             "image": build_image,
             "bitcoin": lambda report: prefetch("bitcoin", report),

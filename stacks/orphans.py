@@ -5,6 +5,7 @@ One finder a Pulumi type: most objects are found by name; the few without one by
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from openstack.exceptions import ResourceNotFound
@@ -58,9 +59,7 @@ def _named(
             return
         for found in list_all(cloud, name):
             if found.name == name:
-                yield Orphan(
-                    name, found.id, getattr(found, "created_at", None), lambda found=found: delete(cloud, found)
-                )
+                yield Orphan(name, found.id, getattr(found, "created_at", None), partial(delete, cloud, found))
 
     return finder
 
@@ -87,7 +86,7 @@ def _rules(cloud: Any, inputs: Mapping[str, Any]) -> Iterable[Orphan]:
                 "security group rule",
                 rule.id,
                 rule.created_at,
-                lambda rule=rule: cloud.network.delete_security_group_rule(rule),
+                partial(cloud.network.delete_security_group_rule, rule),
             )
 
 
@@ -111,7 +110,7 @@ def _floating_ips(cloud: Any, inputs: Mapping[str, Any]) -> Iterable[Orphan]:
     if description:
         for ip in cloud.network.ips(description=description):
             what = f"floating IP {ip.floating_ip_address}"
-            yield Orphan(what, ip.id, ip.created_at, lambda ip=ip: cloud.network.delete_ip(ip))
+            yield Orphan(what, ip.id, ip.created_at, partial(cloud.network.delete_ip, ip))
 
 
 def _attachments(cloud: Any, inputs: Mapping[str, Any]) -> Iterable[Orphan]:

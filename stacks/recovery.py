@@ -90,6 +90,11 @@ def deletion_order(pending: Iterable[Pending]) -> list[Pending]:
     return sorted(pending, key=rank)
 
 
+def connect(cloud: str) -> Any:
+    """A connection to a clouds.yaml entry."""
+    return openstack.connect(cloud=cloud)
+
+
 def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
     """Unlock the stack, remove what its interrupted update left in the cloud; returns how many objects.
 
@@ -106,7 +111,7 @@ def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
     known = known_ids(deployment)
     checkpoint = datetime.fromisoformat(deployment["deployment"]["manifest"]["time"]).astimezone(UTC)
     fleet = yaml.safe_load(workspace.stack_file.read_text())["config"]["stakeyard:fleet"]
-    cloud = openstack.connect(cloud=fleet["cloud"])
+    cloud = connect(fleet["cloud"])
     removed = 0
     for pending in deletion_order(pending_creates(deployment)):
         for orphan in find(cloud, pending.type, pending.inputs):

@@ -3,6 +3,7 @@
 The tests of this file are steps: they run in order, and each stands on the one before.
 """
 
+import base64
 import json
 import shlex
 import socket
@@ -55,7 +56,7 @@ def on_node(workspace: Workspace, fleet: dict[str, Any], node: str, command: str
     kind, encoded = key.split()[:2]
     with paramiko.SSHClient() as client:
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        client.get_host_keys().add(host, kind, paramiko.Ed25519Key(data=paramiko.message.base64.b64decode(encoded)))
+        client.get_host_keys().add(host, kind, paramiko.Ed25519Key(data=base64.b64decode(encoded)))
         client.connect(host, username="stakeyard", key_filename=fleet["operators"]["private_key_file"], timeout=20)
         _stdin, stdout, stderr = client.exec_command(command, timeout=120)
         text, errors = stdout.read().decode(), stderr.read().decode()

@@ -1,5 +1,7 @@
 """The table at the end of `make up`."""
 
+import io
+
 import pytest
 from rich.console import Console
 
@@ -11,7 +13,7 @@ FAILED = {"name": "test_b", "outcome": "failed"}
 
 
 def shown(outputs: dict[str, object]) -> str:
-    console = Console(width=160, record=True, quiet=True)
+    console = Console(width=160, record=True, file=io.StringIO())
     console.print(overview.table(outputs))
     return console.export_text()
 

@@ -29,8 +29,8 @@ def exported(*operations: dict[str, Any], resources: list[dict[str, Any]] | None
     }
 
 
-def operation(kind: str, name: str, action: str = "creating", **inputs: object) -> dict[str, Any]:
-    urn = f"urn:pulumi:lab::stakeyard::{kind}::{name}"
+def operation(kind: str, urn_name: str, action: str = "creating", **inputs: object) -> dict[str, Any]:
+    urn = f"urn:pulumi:lab::stakeyard::{kind}::{urn_name}"
     return {"type": action, "resource": {"type": kind, "urn": urn, "inputs": inputs}}
 
 
@@ -126,7 +126,7 @@ class FakeNetwork:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[FakeWorkspace, FakeNetwork]]:
     def go(state: dict[str, Any], *ports: SimpleNamespace) -> tuple[FakeWorkspace, FakeNetwork]:
         network = FakeNetwork(list(ports))
-        monkeypatch.setattr(recovery.openstack, "connect", lambda cloud: SimpleNamespace(network=network))
+        monkeypatch.setattr(recovery, "connect", lambda _cloud: SimpleNamespace(network=network))
         workspace = FakeWorkspace(state, tmp_path)
         recovery.recover(workspace, lambda _line: None)  # type: ignore[arg-type]
         return workspace, network

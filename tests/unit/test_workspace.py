@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stacks import workspace as module
 from stacks.errors import StakeyardError
 from stacks.workspace import Workspace, last_line, pulumi_arguments
+from tools import build
 
 FLEET = "config:\n  stakeyard:fleet: {cloud: x}\n"
 SALT = "v1:c2FsdA==:v1:abc:def=="
@@ -18,7 +18,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     (tmp_path / "stacks" / "Pulumi.lab.yaml").write_text(FLEET)
     for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(module.tools, "ensure", lambda _report: tmp_path / "bin")
+    monkeypatch.setattr(build, "ensure", lambda _report: tmp_path / "bin")
     return Workspace("lab", directory=tmp_path, state=tmp_path / ".state")
 
 
