@@ -123,8 +123,8 @@ class Workspace:
             salt = _salt(made / f"Pulumi.{self.stack}.yaml")
         if salt is None:
             raise StakeyardError(
-                f"stack {self.stack} is in the backend but {self.config_file} with its salt is gone: put that file back, "
-                f"or forget the stack with `stakeyard pulumi stack rm --force -s {self.stack}`."
+                f"stack {self.stack} is in the backend but {self.config_file} with its salt is gone: "
+                f"put that file back, or forget the stack with `stakeyard pulumi stack rm --force -s {self.stack}`."
             )
         return salt
 
