@@ -1,0 +1,58 @@
+"""The program: stack file -> fleet -> site -> nodes -> convergence -> verification -> exports."""
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+import pulumi_openstack as openstack
+
+from stacks.catalogue import load_catalogue
+from stacks.errors import StakeyardError
+from stacks.fleet import Fleet, load_fleet
+from stacks.node import Machine
+from stacks.resources import FleetChecks
+from stacks.site import Site
+from stacks.variables import Plan, plan
+
+
+def deploy() -> None:
+    """Declare everything that the stack file asks for."""
+    catalogue = load_catalogue()
+    fleet = load_fleet(pulumi.Config("stakeyard").require_object("fleet"), catalogue)
+    plans = {name: plan(name, node, fleet, catalogue) for name, node in fleet.nodes.items()}
+
+    cloud = openstack.Provider("cloud", cloud=fleet.cloud)
+    site = Site(f"stakeyard-{pulumi.get_stack()}", fleet, catalogue, cloud)
+    machines = roll_out(fleet, plans, site)
+    verified = {kind: verify(kind, machines) for kind in sorted({node.kind for node in fleet.nodes.values()})}
+
+    pulumi.export("nodes", {name: summary(machine) for name, machine in machines.items()})
+    pulumi.export("fleet_checks", {kind: checks.checks for kind, checks in verified.items()})
+
+
+def roll_out(fleet: Fleet, plans: Mapping[str, Plan], site: Site) -> dict[str, Machine]:
+    """The nodes, wave by wave: a wave's servers wait for the wave before to have converged."""
+    machines: dict[str, Machine] = {}
+    before: Sequence[pulumi.Resource] = ()
+    for wave in fleet.rollout:
+        for name in wave:
+            machines[name] = Machine(plans[name], fleet, site, before)
+        before = [machines[name].convergence for name in wave]
+    return machines
+
+
+def verify(kind: str, machines: Mapping[str, Machine]) -> FleetChecks:
+    """The checks of all nodes of a kind together."""
+    members = [(m.plan, m.address, m.convergence) for m in machines.values() if m.node.kind == kind]
+    return FleetChecks(kind, members, pulumi.ResourceOptions(depends_on=[m[2] for m in members]))
+
+
+def summary(machine: Machine) -> dict[str, object]:
+    """What the stack exports of a node."""
+    done = machine.convergence
+    return {"kind": machine.node.kind, "address": machine.address, "versions": done.versions, "checks": done.checks}
+
+
+try:
+    deploy()
+except StakeyardError as error:
+    raise pulumi.RunError(str(error)) from None

@@ -1,0 +1,183 @@
+"""A node's convergence as a resource: its roles are applied, its checks pass, and its managed files are pinned.
+
+Inputs: name, kind, host, server_id, cloud, user, private_key_file, roles, roles_digest, variables, secret_variables,
+managed (path, owner, group and mode of managed files), unit, throwaway.
+Outputs add: host_key, versions, checks, files (path -> digest, owner, group and mode), drift, revision.
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import openstack
+from keystoneauth1.exceptions import ClientException
+from openstack.exceptions import NotFoundException, SDKException
+
+from stacks import hostkey, verification
+from stacks.errors import StakeyardError
+from stacks.hosts import facts_of, host_of
+from stacks.lifecycle import Diff, Report, State, compare
+from stacks.runner import converge
+from stacks.ssh import Host, Session, last_line, session, wait_until_ready
+
+# Where the key lies on this control machine, and which entry of clouds.yaml it uses, changes nothing on the host.
+NOT_ON_THE_HOST = ("private_key_file", "cloud", "throwaway")
+STOP_SECONDS = 660
+"""A chain client may take ten minutes to close its database; the unit's own limit ends it before ours does."""
+_MISSING = "missing"
+
+
+class Convergence:
+    """The lifecycle of one node's software; see the module."""
+
+    def diff(self, old_inputs: Mapping[str, Any], old_state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Diff:
+        """Another server means a new convergence, so that the old one is retired while its server still runs."""
+        changed = compare(old_inputs, old_state, inputs, NOT_ON_THE_HOST)
+        return Diff(changed, tuple(name for name in changed if name == "server_id"))
+
+    def apply(self, inputs: Mapping[str, Any], state: State, report: Report) -> None:
+        """Pin the host key, apply the roles, run the checks, pin the managed files."""
+        if not state.get("host_key"):
+            paths = hostkey.CloudPaths(inputs["cloud"])
+            state["host_key"] = hostkey.read_host_key(inputs["name"], inputs["server_id"], paths, report.progress)
+        host = host_of(inputs, {**inputs, "host_key": state["host_key"]})
+        with session([host]) as opened:
+            wait_until_ready(opened, host, report.progress)
+            converge(
+                host,
+                inputs["roles"],
+                {**inputs["variables"], "stakeyard_kind_digest": inputs["roles_digest"]},
+                report.progress,
+                secret=inputs["secret_variables"],
+                opened=opened,
+            )
+            checks = _checks(opened, inputs, report)
+            state["checks"] = [check.as_output() for check in checks]
+            problem = verification.failure(inputs["name"], checks)
+            if problem:
+                raise StakeyardError(problem)
+            state["versions"], state["files"] = observe(opened, host, [file["path"] for file in inputs["managed"]])
+        state["drift"] = []
+        state["revision"] = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def read(self, inputs: Mapping[str, Any], state: State, report: Report) -> None:
+        """Compare the host with what was pinned, and run the node's checks."""
+        state["drift"] = self._drift(inputs, state, report)
+        for line in state["drift"]:
+            report.warning(f"{inputs['name']} drifted: {line}")
+
+    def _drift(self, inputs: Mapping[str, Any], state: State, report: Report) -> list[str]:
+        if not state.get("host_key"):
+            return ["it has never converged"]
+        host = host_of(inputs, {**inputs, "host_key": state["host_key"]})
+        with session([host]) as opened:
+            answer = opened.run(host.name, "true", timeout=45)
+            if answer.returncode != 0:
+                return [f"unreachable: {last_line(answer.stderr)}"]
+            report.progress("comparing the managed files")
+            versions, files = observe(opened, host, [file["path"] for file in inputs["managed"]])
+            drift = differences(state.get("versions", {}), versions, "version of ")
+            drift += differences(state.get("files", {}), files, "")
+            checks = _checks(opened, inputs, report)
+        state["checks"] = [check.as_output() for check in checks]
+        return drift + [f"check {c.name!r} failed: {c.reason}" for c in checks if c.outcome == "failed"]
+
+    def delete(self, inputs: Mapping[str, Any], state: Mapping[str, Any], report: Report) -> None:
+        """Retire the node: stop its service in an orderly way while the server is still there.
+
+        Raises StakeyardError when a server that runs cannot be reached, unless the stack is a throw-away one.
+        """
+        if not state.get("host_key") or not inputs.get("unit"):
+            return
+        host = host_of(inputs, {**inputs, "host_key": state["host_key"]})
+        report.progress(f"stopping {inputs['unit']}")
+        with session([host]) as opened:
+            stop = f"sudo systemctl stop {shlex.quote(inputs['unit'])}"
+            answer = opened.run(host.name, stop, timeout=STOP_SECONDS)
+        if answer.returncode == 0:
+            report.progress(f"{inputs['unit']} is stopped")
+            return
+        reason = last_line(answer.stderr)
+        if not inputs["throwaway"] and server_runs(inputs["cloud"], inputs["server_id"]):
+            raise StakeyardError(
+                f"{inputs['name']}: {inputs['unit']} could not be stopped ({reason}) and its server still runs: "
+                "stop the service or the server by hand, then run this again."
+            )
+        report.warning(f"{inputs['name']}: {inputs['unit']} was not stopped in an orderly way ({reason}).")
+
+
+def server_runs(cloud: str, server_id: str) -> bool:
+    """Whether the cloud says, or cannot deny, that the server runs."""
+    try:
+        return openstack.connect(cloud=cloud).compute.get_server(server_id).status not in ("SHUTOFF", "DELETED")
+    except NotFoundException:
+        return False
+    except (SDKException, ClientException):
+        return True
+
+
+def _checks(opened: Session, inputs: Mapping[str, Any], report: Report) -> list[verification.Check]:
+    files = verification.check_files(inputs["roles"], "node")
+    node = facts_of(inputs)
+    facts = {**node, "nodes": [node]}
+    return verification.run(opened, files, facts, report.progress)
+
+
+def observe(opened: Session, host: Host, managed: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The versions that artifacts' `current` links name, and digest, owner, group and mode of each managed file.
+
+    Raises StakeyardError when the host does not answer.
+    """
+    answer = opened.run(host.name, observation(managed), timeout=300)
+    if answer.returncode != 0:
+        raise StakeyardError(f"{host.name}: its managed files could not be read: {last_line(answer.stderr)}")
+    return parse_observation(answer.stdout)
+
+
+def observation(managed: Iterable[str]) -> str:
+    """The shell command behind `observe`."""
+    paths = " ".join(shlex.quote(path) for path in managed)
+    script = f"""
+for link in /opt/stakeyard/*/current; do
+  test -L "$link" && echo "version $(basename "$(dirname "$link")") $(basename "$(readlink "$link")")"
+done
+for path in {paths}; do
+  if test -f "$path"; then
+    echo "file $path $(sha256sum < "$path" | cut -d' ' -f1) $(stat -c '%U:%G %a' "$path")"
+  else
+    echo "file $path {_MISSING}"
+  fi
+done
+"""
+    return f"sudo sh -c {shlex.quote(script)}"
+
+
+def parse_observation(output: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Versions and files from what `observation` printed."""
+    versions, files = {}, {}
+    for line in output.splitlines():
+        match line.split(" ", 2):
+            case ["version", name, value]:
+                versions[name] = value
+            case ["file", path, value]:
+                files[path] = value
+    return versions, files
+
+
+def differences(pinned: Mapping[str, str], seen: Mapping[str, str], what: str) -> list[str]:
+    """One line for each thing that is no longer as it was pinned."""
+    lines = []
+    for name in sorted(set(pinned) | set(seen)):
+        old, new = pinned.get(name, _MISSING), seen.get(name, _MISSING)
+        if old == new:
+            continue
+        if what:
+            lines.append(f"{what}{name} is {new}, not {old}")
+        elif new == _MISSING:
+            lines.append(f"{name} is gone")
+        elif old.split(" ")[0] != new.split(" ")[0]:
+            lines.append(f"{name} was changed")
+        else:
+            lines.append(f"{name} is {new.partition(' ')[2]}, not {old.partition(' ')[2]}")
+    return lines

@@ -1,0 +1,107 @@
+"""The SSH host key of a new server, read through the cloud's authenticated API.
+
+A server publishes its public key twice at first boot: on its console, and once to the metadata service, which
+keeps the first value (Nova's `os-server-password`). Nobody on the network between us and the server can change
+either, so the first SSH connection is already made to a known key.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import openstack
+from keystoneauth1.exceptions import ClientException
+from openstack.exceptions import SDKException
+
+from stacks.cancellation import pause
+from stacks.errors import StakeyardError
+
+POLL_SECONDS = 5.0
+_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{68}(?![A-Za-z0-9+/=])")
+_BLOCK = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
+
+
+class Paths(Protocol):
+    """The two trusted paths; tests give their own."""
+
+    def metadata(self, server_id: str) -> str:
+        """What the server posted to the metadata service, or nothing yet."""
+
+    def console(self, server_id: str) -> str:
+        """The server's console output so far."""
+
+
+class CloudPaths:
+    """The trusted paths of a real cloud."""
+
+    def __init__(self, cloud: str) -> None:
+        """`cloud` is an entry of clouds.yaml."""
+        self._compute = openstack.connect(cloud=cloud).compute
+
+    def metadata(self, server_id: str) -> str:
+        """See `Paths`."""
+        answer = self._compute.get(f"/servers/{server_id}/os-server-password")
+        answer.raise_for_status()
+        return str(answer.json().get("password") or "")
+
+    def console(self, server_id: str) -> str:
+        """See `Paths`; a hypervisor without a console has an empty one."""
+        answer = self._compute.post(f"/servers/{server_id}/action", json={"os-getConsoleOutput": {"length": None}})
+        return str(answer.json().get("output") or "") if answer.ok else ""
+
+
+def key_in(text: str) -> str | None:
+    """The one ed25519 public key in `text`, without its comment; None when there is none or more than one."""
+    found = set(_KEY.findall(text))
+    return found.pop() if len(found) == 1 else None
+
+
+def key_on_console(output: str) -> str | None:
+    """The ed25519 key in the last complete host key block of a console output, or None."""
+    blocks = _BLOCK.findall(output)
+    return key_in(blocks[-1]) if blocks else None
+
+
+def agreed(node: str, metadata: str | None, console: str | None) -> str | None:
+    """The key that the paths which have one agree on; raises StakeyardError when they differ."""
+    if metadata and console and metadata != console:
+        raise StakeyardError(
+            f"{node}: the host key on the server's console is not the one in its metadata: "
+            "somebody else may have published one of them; delete the server and create it again."
+        )
+    return metadata or console
+
+
+def read_host_key(
+    node: str,
+    server_id: str,
+    paths: Paths,
+    progress: Callable[[str], None],
+    *,
+    timeout: float = 900,
+    sleep: Callable[[float], None] = pause,
+) -> str:
+    """Wait until the server has published its host key, and return it as `ssh-ed25519 AAAA...`.
+
+    Raises StakeyardError when the two paths disagree, or after `timeout` seconds: there is no other way to learn
+    the key, since one taken from the first connection could be anybody's.
+    """
+    started = time.monotonic()
+    trouble = "it has published nothing yet"
+    while True:
+        try:
+            metadata, console = key_in(paths.metadata(server_id)), key_on_console(paths.console(server_id))
+        except (SDKException, ClientException) as error:
+            metadata, console, trouble = None, None, f"the cloud's API says: {str(error).splitlines()[0]}"
+        key = agreed(node, metadata, console)
+        if key is not None:
+            return key
+        waited = time.monotonic() - started
+        if waited > timeout:
+            raise StakeyardError(
+                f"{node}: the server did not publish its SSH host key in {waited:.0f} s ({trouble}): "
+                "look at its console with `openstack console log show`; without that key no connection is made."
+            )
+        progress(f"waiting for the host key ({waited:.0f} s)")
+        sleep(POLL_SECONDS)

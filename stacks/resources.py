@@ -1,0 +1,95 @@
+"""Stakeyard's own resources as the program sees them; what they do is in stacks/convergence.py and verification.py."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+from stacks.variables import Plan
+
+LOGIN = "stakeyard"
+"""The user that images have for us, with sudo."""
+
+
+class Convergence(pulumi.CustomResource):
+    """A node's software. Created when its roles have been applied and its checks have passed."""
+
+    host_key: pulumi.Output[str]
+    versions: pulumi.Output[dict[str, str]]
+    checks: pulumi.Output[list[dict[str, str]]]
+    files: pulumi.Output[dict[str, str]]
+    drift: pulumi.Output[list[str]]
+    revision: pulumi.Output[str]
+    variables: pulumi.Output[dict[str, Any]]
+
+    def __init__(
+        self,
+        name: str,
+        plan: Plan,
+        *,
+        host: pulumi.Input[str],
+        server_id: pulumi.Input[str],
+        device_ids: Mapping[str, pulumi.Input[str]],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        """Converge the server at `host` to `plan`; `device_ids` are its volumes' identifiers by name."""
+        volumes = {key: {"device_id": device, "mount": plan.mounts[key]} for key, device in device_ids.items()}
+        variables: Any = {**plan.variables, "stakeyard_volumes": volumes}
+        secret = has_secrets()
+        props = {
+            "name": name,
+            "kind": plan.kind,
+            "host": host,
+            "server_id": server_id,
+            "cloud": plan.cloud,
+            "user": LOGIN,
+            "private_key_file": plan.private_key_file,
+            "roles": list(plan.roles),
+            "roles_digest": plan.roles_digest,
+            "variables": pulumi.Output.secret(variables) if secret else variables,
+            "secret_variables": list(plan.own) if secret else [],
+            "managed": [dict(file) for file in plan.managed],
+            "unit": plan.unit,
+            "throwaway": plan.throwaway,
+        }
+        outputs = dict.fromkeys(("host_key", "versions", "checks", "files", "drift", "revision"))
+        super().__init__("stakeyard:index:Convergence", name, {**props, **outputs}, opts)
+
+
+class FleetChecks(pulumi.CustomResource):
+    """The checks of all nodes of a kind together. Created when they have passed."""
+
+    checks: pulumi.Output[list[dict[str, str]]]
+    drift: pulumi.Output[list[str]]
+
+    def __init__(
+        self, kind: str, members: Sequence[tuple[Plan, pulumi.Input[str], Convergence]], opts: pulumi.ResourceOptions
+    ) -> None:
+        """Check the nodes of `kind`: their plans, where each is reached, and their convergences."""
+        first = members[0][0]
+        props = {
+            "kind": kind,
+            "roles": list(first.roles),
+            "roles_digest": first.roles_digest,
+            "user": LOGIN,
+            "private_key_file": first.private_key_file,
+            "nodes": [
+                {
+                    "name": plan.name,
+                    "kind": kind,
+                    "host": host,
+                    "host_key": convergence.host_key,
+                    "revision": convergence.revision,
+                    "variables": convergence.variables,
+                    "managed": [dict(file) for file in plan.managed],
+                    "unit": plan.unit,
+                }
+                for plan, host, convergence in members
+            ],
+        }
+        super().__init__("stakeyard:index:FleetChecks", kind, {**props, "checks": None, "drift": None}, opts)
+
+
+def has_secrets(keys: Iterable[str] = ("stakeyard:fleet",)) -> bool:
+    """Whether the stack file holds encrypted values; Pulumi says so for the whole key only."""
+    return any(pulumi.runtime.is_config_secret(key) for key in keys)

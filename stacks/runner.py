@@ -1,0 +1,206 @@
+"""Run Ansible roles on one host: the only place that knows ansible-runner.
+
+The run's private data (inventory with all variables, events, facts) lives on tmpfs and is always removed.
+Variables travel in the inventory file there, never in an argument list.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ansible_runner  # type: ignore[import-untyped]
+
+from stacks import role_files
+from stacks.cancellation import cancelled
+from stacks.errors import StakeyardError
+from stacks.paths import REPOSITORY
+from stacks.ssh import Host, Session, session
+
+TIMEOUT_SECONDS = 3 * 3600
+LONGEST_MESSAGE = 400
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run did: how many tasks it started and how many of them changed the host."""
+
+    tasks: int
+    changed: int
+
+
+@dataclass
+class Watch:
+    """Turns ansible-runner's events into progress lines and, at the end, the reason of a failure."""
+
+    host: str
+    total: int
+    progress: Callable[[str], None]
+    hide: Callable[[str], str]
+    started: int = 0
+    changed: int = 0
+    failure: str = ""
+    problems: list[str] = field(default_factory=list)
+
+    def event(self, event: Mapping[str, Any]) -> bool:
+        """ansible-runner's event handler; True keeps the event for ansible-runner's own use."""
+        data = event.get("event_data") or {}
+        role, task = data.get("role") or "host", data.get("task") or data.get("name") or ""
+        match event.get("event"):
+            case "playbook_on_task_start":
+                self.started += 1
+                total = max(self.total, self.started)
+                self.progress(self.hide(f"{role}: task {self.started}/{total}: {task.rstrip('.')}"))
+            case "playbook_on_handler_task_start":
+                self.progress(self.hide(f"{role}: handler: {task.rstrip('.')}"))
+            case "runner_on_failed" if not data.get("ignore_errors"):
+                reason = why(data.get("res") or {})
+                self.failure = self.hide(f"{self.host}: role {role}, task {task.rstrip('.')!r}: {reason}")
+            case "runner_on_unreachable":
+                reason = why(data.get("res") or {})
+                self.failure = self.hide(f"{self.host}: role {role}, task {task.rstrip('.')!r}: unreachable: {reason}")
+            case "playbook_on_stats":
+                self.changed = sum((data.get("changed") or {}).values())
+            case _:
+                text = str(event.get("stdout") or "")
+                self.problems += [line for line in text.splitlines() if "ERROR" in line or line.startswith("fatal")]
+        return True
+
+
+def why(result: Mapping[str, Any]) -> str:
+    """One line that says why a task failed, from its result."""
+    if result.get("censored"):
+        return "the reason is hidden because the task handles secrets"
+    for item in result.get("results") or []:
+        if isinstance(item, Mapping) and (item.get("failed") or item.get("unreachable")):
+            label = item.get("_ansible_item_label", item.get("item"))
+            return f"{why(item)} (item {label})"
+    message = _one_line(str(result.get("msg") or ""))
+    if message.lower().startswith(("non-zero return code", "module failure")) or not message:
+        output = str(result.get("stderr") or result.get("module_stderr") or result.get("stdout") or "")
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        message = f"{message or 'failed'}: {lines[-1]}" if lines else message or "it gave no reason"
+    return message[:LONGEST_MESSAGE]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def hider(secrets: Iterable[str]) -> Callable[[str], str]:
+    """A function that blots these values out of a text; values under four characters would blot out words."""
+    values = sorted({value for value in secrets if len(value) >= 4}, key=len, reverse=True)
+
+    def hide(text: str) -> str:
+        for value in values:
+            text = text.replace(value, "***")
+        return text
+
+    return hide
+
+
+def strings(value: object) -> Iterable[str]:
+    """All strings inside a value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from strings(inner)
+    elif isinstance(value, Sequence):
+        for inner in value:
+            yield from strings(inner)
+
+
+def converge(
+    host: Host,
+    roles: Sequence[str],
+    variables: Mapping[str, object],
+    progress: Callable[[str], None],
+    *,
+    check: bool = False,
+    secret: Iterable[str] = (),
+    opened: Session | None = None,
+    directory: Path = REPOSITORY / "roles",
+) -> RunResult:
+    """Apply `roles` in order to `host`; `check` only tells what would change.
+
+    `secret` names the variables whose values may appear in no message. `opened` is an SSH session to use.
+    Raises StakeyardError with host, role, task and message when a task fails.
+    """
+    with ExitStack() as stack:
+        used = opened or stack.enter_context(session([host]))
+        private = used.directory / f"run-{host.name}"
+        private.mkdir(mode=0o700)
+        (private / "ansible.cfg").touch()
+        watch = Watch(
+            host=host.name,
+            total=1 + role_files.count_tasks(roles, directory),
+            progress=progress,
+            hide=hider(s for name in secret for s in strings(variables.get(name))),
+        )
+        run = ansible_runner.run(
+            private_data_dir=str(private),
+            playbook=[play(host, roles)],
+            inventory={"all": {"hosts": {host.name: {**variables, **connection(host)}}}},
+            envvars=environment(private, used.config, directory),
+            cmdline="--check" if check else None,
+            event_handler=watch.event,
+            timeout=TIMEOUT_SECONDS,
+            quiet=True,
+            ignore_logging=True,
+            suppress_env_files=True,
+            cancel_callback=cancelled,
+        )
+    if run.status == "timeout":
+        raise StakeyardError(f"{host.name}: Ansible was stopped after {TIMEOUT_SECONDS // 3600} hours.")
+    if run.rc != 0:
+        problem = watch.hide(_one_line(" ".join(watch.problems[-3:])))[:LONGEST_MESSAGE]
+        raise StakeyardError(
+            watch.failure or f"{host.name}: Ansible stopped with status {run.rc}: {problem or run.status}"
+        )
+    return RunResult(tasks=watch.started, changed=watch.changed)
+
+
+def play(host: Host, roles: Sequence[str]) -> dict[str, object]:
+    """The play: facts that roles size themselves by, then the roles."""
+    return {
+        "name": f"Converge {host.name}",
+        "hosts": "all",
+        "become": host.become,
+        "gather_facts": True,
+        "gather_subset": ["!all", "min", "hardware"],
+        "roles": [{"role": role} for role in roles],
+    }
+
+
+def connection(host: Host) -> dict[str, object]:
+    """Inventory variables that say how to reach the host; the SSH configuration knows the rest."""
+    local = host.connection == "local"
+    return {
+        "ansible_connection": host.connection,
+        "ansible_python_interpreter": sys.executable if local else "/usr/bin/python3",
+    }
+
+
+def environment(private: Path, ssh_config: Path, directory: Path) -> dict[str, str]:
+    """Ansible's settings; nothing is taken from the operator's own ansible.cfg."""
+    ours = Path(sys.executable).parent
+    return {
+        "PATH": os.pathsep.join([str(ours), os.environ.get("PATH", os.defpath)]),
+        "ANSIBLE_CONFIG": str(private / "ansible.cfg"),
+        "ANSIBLE_HOME": str(private / "home"),
+        "ANSIBLE_LOCAL_TEMP": str(private / "tmp"),
+        "ANSIBLE_ROLES_PATH": str(directory),
+        "ANSIBLE_SSH_ARGS": f"-F {ssh_config}",
+        "ANSIBLE_PIPELINING": "true",
+        "ANSIBLE_HOST_KEY_CHECKING": "true",
+        "ANSIBLE_RETRY_FILES_ENABLED": "false",
+        "ANSIBLE_NOCOLOR": "true",
+        "ANSIBLE_DEPRECATION_WARNINGS": "false",
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

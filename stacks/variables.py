@@ -1,0 +1,65 @@
+"""What a node is to become: its roles with their digest, its variables, and the files that will be pinned."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacks import firewall, role_files
+from stacks.catalogue import Catalogue
+from stacks.fleet_models import Fleet, Node
+from stacks.paths import REPOSITORY
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about a node's software that is known before anything is made."""
+
+    name: str
+    kind: str
+    roles: tuple[str, ...]
+    roles_digest: str
+    unit: str
+    managed: tuple[Mapping[str, str], ...]
+    variables: Mapping[str, object]
+    own: tuple[str, ...]
+    """Names of the variables that the stack file sets."""
+    mounts: Mapping[str, str]
+    """Where each volume of the stack file is mounted."""
+    throwaway: bool
+    cloud: str
+    private_key_file: str
+
+
+def plan(name: str, node: Node, fleet: Fleet, catalogue: Catalogue, directory: Path = REPOSITORY / "roles") -> Plan:
+    """The plan of one node."""
+    kind = catalogue.kind(node.kind)
+    resolved = catalogue.resolve(node.kind, node.vars)
+    return Plan(
+        name=name,
+        kind=node.kind,
+        roles=resolved.roles,
+        roles_digest=role_files.digest(kind.role_names, directory),
+        unit=resolved.unit,
+        managed=tuple(file.model_dump() for file in resolved.files),
+        variables=variables(name, node, fleet, catalogue),
+        own=tuple(node.vars),
+        mounts={key: resolved.volumes[key].mount for key in node.volumes},
+        throwaway=fleet.throwaway,
+        cloud=fleet.cloud,
+        private_key_file=str(fleet.operators.private_key_file),
+    )
+
+
+def variables(name: str, node: Node, fleet: Fleet, catalogue: Catalogue) -> dict[str, object]:
+    """What every host is told, then what the stack file says; volumes are known only when they exist."""
+    return {
+        "stakeyard_node": name,
+        "stakeyard_kind": node.kind,
+        "stakeyard_address": str(node.address),
+        "stakeyard_network_cidr": str(fleet.network.cidr),
+        "stakeyard_operator_ranges": [str(network) for network in fleet.operators.ranges],
+        "stakeyard_peers": [{"name": peer, "address": str(fleet.nodes[peer].address)} for peer in node.peers],
+        "stakeyard_ports": [port.as_variable() for port in firewall.open_ports(fleet, node, catalogue)],
+        "stakeyard_egress": [rule.as_variable() for rule in firewall.open_egress(fleet, node, catalogue)],
+        **node.vars,
+    }

@@ -1,0 +1,170 @@
+"""What must hold on converged hosts: the roles' own testinfra checks, run over SSH.
+
+`roles/*/verify/test_node*.py` look at one host, `roles/*/verify/test_fleet*.py` at all hosts of a kind together.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stacks.errors import StakeyardError
+from stacks.hosts import facts_of, host_of
+from stacks.lifecycle import Diff, Report, State, compare
+from stacks.paths import REPOSITORY
+from stacks.ssh import Session, session
+
+TIMEOUT_SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: `outcome` is passed, failed or skipped; `reason` is one line, empty when it passed."""
+
+    name: str
+    outcome: str
+    reason: str
+
+    def as_output(self) -> dict[str, str]:
+        """For a stack's outputs; the reason only where there is one."""
+        return {key: value for key, value in vars(self).items() if value}
+
+
+def check_files(roles: Iterable[str], scope: str, directory: Path = REPOSITORY / "roles") -> list[Path]:
+    """The check files of `roles` for a scope, `node` or `fleet`."""
+    return [path for role in roles for path in sorted((directory / role / "verify").glob(f"test_{scope}*.py"))]
+
+
+def run(
+    opened: Session, files: Sequence[Path], facts: Mapping[str, object], progress: Callable[[str], None]
+) -> list[Check]:
+    """Run check files on the session's hosts; `facts` is what the fixture of that name gives them.
+
+    Raises StakeyardError when the checks could not be run at all.
+    """
+    if not files:
+        return []
+    facts_file, ini = opened.directory / "facts.json", opened.directory / "pytest.ini"
+    facts_file.write_text(json.dumps({**facts, "ssh_config": str(opened.config)}))
+    ini.write_text("[pytest]\n")
+    reader, writer = os.pipe()
+    environment = {
+        **os.environ,
+        "STAKEYARD_FACTS": str(facts_file),
+        "STAKEYARD_REPORT_FD": str(writer),
+        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    log = opened.directory / "pytest.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command(opened, files, ini), stdout=output, stderr=subprocess.STDOUT,
+            pass_fds=[writer], env=environment, cwd=REPOSITORY, start_new_session=True,
+        )  # fmt: skip
+    os.close(writer)
+    limit = threading.Timer(TIMEOUT_SECONDS, process.kill)
+    limit.start()
+    checks = []
+    try:
+        with os.fdopen(reader) as lines:
+            for line in lines:
+                checks.append(check_from(json.loads(line)))
+                progress(f"verify: check {len(checks)}: {checks[-1].name}")
+        process.wait()
+    finally:
+        limit.cancel()
+        process.kill()
+    # 0: all passed, 1: some failed; anything else means that pytest itself did not get through.
+    if process.returncode not in (0, 1) or not checks:
+        raise StakeyardError(f"{names(opened)}: the checks could not be run: {complaint(log.read_text())}")
+    return checks
+
+
+def command(opened: Session, files: Sequence[Path], ini: Path) -> list[str]:
+    """pytest with testinfra over the session's SSH configuration, and no setting from anywhere else."""
+    hosts = ",".join(f"ssh://{host.name}" for host in opened.hosts)
+    return [
+        sys.executable, "-m", "pytest", "-c", str(ini), "--rootdir", str(REPOSITORY), "--import-mode=importlib",
+        "-p", "no:cacheprovider", "-p", "stacks.check_report", "-q", "--no-header", "--tb=short",
+        f"--hosts={hosts}", f"--ssh-config={opened.config}", "--sudo",
+        *(str(file) for file in files),
+    ]  # fmt: skip
+
+
+def check_from(line: Mapping[str, Any]) -> Check:
+    """A check from a line of stacks/check_report.py.
+
+    >>> check_from({"id": "roles/host/verify/test_node.py::test_the_clock_is_right[ssh://n1]", "outcome": "passed",
+    ...             "reason": ""}).name
+    'host: the clock is right'
+    """
+    path, _, test = str(line["id"]).partition("::")
+    found = re.fullmatch(r"(?:\w+::)?test_(\w+)(?:\[(.*)\])?", test)
+    parameters = re.sub(r"ssh://([\w-]+)", "", found[2] or "").strip("-") if found else ""
+    role = Path(path).parts[-3] if len(Path(path).parts) >= 3 else ""
+    text = found[1].replace("_", " ") if found else test
+    suffix = f" ({parameters})" if parameters else ""
+    return Check(f"{role}: {text}{suffix}", str(line["outcome"]), " ".join(str(line.get("reason", "")).split())[:300])
+
+
+def complaint(output: str) -> str:
+    """The line of pytest's output that says what went wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("E ", "ERROR", "INTERNALERROR"))]
+    return (errors or lines or ["pytest said nothing"])[0][:300]
+
+
+def names(opened: Session) -> str:
+    """The session's hosts, for a message."""
+    return ", ".join(host.name for host in opened.hosts)
+
+
+def failure(where: str, checks: Iterable[Check]) -> str | None:
+    """One sentence about the checks that failed, or None."""
+    failed = [check for check in checks if check.outcome == "failed"]
+    if not failed:
+        return None
+    rest = f"; {len(failed) - 1} more failed: {', '.join(c.name for c in failed[1:])}" if failed[1:] else ""
+    return f"{where}: check {failed[0].name!r} failed: {failed[0].reason}{rest}"
+
+
+class FleetVerification:
+    """The resource that checks all nodes of a kind together, after each of them has converged.
+
+    Inputs: kind, roles, roles_digest, user, private_key_file, nodes (name, kind, address, host, host_key, revision and
+    what the node's checks know). Outputs add: checks, drift.
+    """
+
+    def diff(self, old_inputs: Mapping[str, Any], old_state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Diff:
+        """Any node that converged again has a new revision, and so asks for the checks."""
+        return Diff(compare(old_inputs, old_state, inputs, ignored=("private_key_file",)))
+
+    def apply(self, inputs: Mapping[str, Any], state: State, report: Report) -> None:
+        """Run the checks; raises StakeyardError with the first that failed."""
+        checks = self._run(inputs, report)
+        state["checks"], state["drift"] = [check.as_output() for check in checks], []
+        problem = failure(f"fleet of {inputs['kind']}", checks)
+        if problem:
+            raise StakeyardError(problem)
+
+    def read(self, inputs: Mapping[str, Any], state: State, report: Report) -> None:
+        """Run the checks again; what failed is drift."""
+        checks = self._run(inputs, report)
+        state["checks"] = [check.as_output() for check in checks]
+        state["drift"] = [f"check {c.name!r} failed: {c.reason}" for c in checks if c.outcome == "failed"]
+        for line in state["drift"]:
+            report.warning(f"fleet of {inputs['kind']}: {line}")
+
+    def delete(self, inputs: Mapping[str, Any], state: Mapping[str, Any], report: Report) -> None:
+        """There is nothing to take away."""
+
+    def _run(self, inputs: Mapping[str, Any], report: Report) -> list[Check]:
+        with session([host_of(inputs, node) for node in inputs["nodes"]]) as opened:
+            facts = {"kind": inputs["kind"], "nodes": [facts_of(node) for node in inputs["nodes"]]}
+            return run(opened, check_files(inputs["roles"], "fleet"), facts, report.progress)

@@ -1,0 +1,133 @@
+"""Ansible runs on this very machine (connection local): progress, one-sentence failures, and nothing left behind."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stacks import role_files, ssh
+from stacks.errors import StakeyardError
+from stacks.runner import converge, hider, why
+from stacks.ssh import Host
+
+HERE = Host("here", "127.0.0.1", "", "root", "/nonexistent", connection="local", become=False)
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands for /dev/shm, so that a test can see that nothing stays there."""
+    directory = tmp_path / "memory"
+    directory.mkdir()
+    monkeypatch.setattr(ssh, "TMPFS", directory)
+    monkeypatch.setattr(ssh, "is_tmpfs", lambda _path, _mounts: True)
+    return directory
+
+
+def role(directory: Path, name: str, tasks: str, specs: str = "") -> None:
+    (directory / name / "tasks").mkdir(parents=True)
+    (directory / name / "tasks" / "main.yml").write_text(tasks)
+    if specs:
+        (directory / name / "meta").mkdir()
+        (directory / name / "meta" / "argument_specs.yml").write_text(specs)
+
+
+def test_a_run_reports_each_task_with_its_number_and_leaves_nothing(tmp_path: Path, memory: Path) -> None:
+    roles = tmp_path / "roles"
+    role(
+        roles,
+        "first",
+        "- name: Say one.\n  ansible.builtin.debug: {msg: one}\n- ansible.builtin.import_tasks: more.yml\n",
+        "argument_specs: {main: {options: {first_word: {type: str, required: true}}}}\n",
+    )
+    (roles / "first" / "tasks" / "more.yml").write_text("- name: Say two.\n  ansible.builtin.debug: {msg: two}\n")
+    target = tmp_path / "made"
+    role(
+        roles,
+        "second",
+        f"- name: Write.\n  ansible.builtin.copy: {{content: '{{{{ first_word }}}}', dest: {target}}}\n",
+    )
+    lines: list[str] = []
+
+    result = converge(HERE, ["first", "second"], {"first_word": "yes!"}, lines.append, directory=roles)
+
+    assert target.read_text() == "yes!"
+    assert (result.tasks, result.changed) == (5, 1)
+    assert lines[2:] == ["first: task 3/5: Say one", "first: task 4/5: Say two", "second: task 5/5: Write"]
+    assert list(memory.iterdir()) == []
+    again = converge(HERE, ["first", "second"], {"first_word": "yes!"}, lines.append, directory=roles)
+    assert again.changed == 0
+
+
+def test_a_failed_task_is_one_sentence_with_host_role_task_and_message(tmp_path: Path, memory: Path) -> None:
+    role(tmp_path, "bad", "- name: Refuse.\n  ansible.builtin.fail: {msg: 'the moon {{ word }} is wrong'}\n")
+    with pytest.raises(StakeyardError) as caught:
+        converge(HERE, ["bad"], {"word": "s3cret-word"}, lambda _: None, secret=["word"], directory=tmp_path)
+    assert str(caught.value) == "here: role bad, task 'Refuse': the moon *** is wrong"
+    assert list(memory.iterdir()) == []
+
+
+def test_a_task_that_hides_its_output_stays_hidden(tmp_path: Path, memory: Path) -> None:
+    role(tmp_path, "bad", "- name: Log in.\n  ansible.builtin.fail: {msg: hunter2}\n  no_log: true\n")
+    with pytest.raises(StakeyardError, match="handles secrets") as caught:
+        converge(HERE, ["bad"], {}, lambda _: None, directory=tmp_path)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_variables_reach_no_argument_list(tmp_path: Path, memory: Path) -> None:
+    role(tmp_path, "look", "- name: Look.\n  ansible.builtin.command: ps -eo args\n  register: seen\n"
+         "- name: Judge.\n  ansible.builtin.assert: {that: \"'in-no-' ~ 'argv' not in seen.stdout\"}\n")  # fmt: skip
+    assert converge(HERE, ["look"], {"word": "in-no-argv"}, lambda _: None, directory=tmp_path).tasks == 3
+
+
+def test_a_role_that_does_not_parse_is_a_sentence_too(tmp_path: Path, memory: Path) -> None:
+    role(tmp_path, "broken", "- name: Nothing.\n  no.such.module: {}\n")
+    with pytest.raises(StakeyardError, match=r"^here: .*no\.such\.module"):
+        converge(HERE, ["broken"], {}, lambda _: None, directory=tmp_path)
+    assert list(memory.iterdir()) == []
+
+
+def test_the_reason_of_a_failed_command_is_its_last_line() -> None:
+    assert why({"msg": "non-zero return code", "stderr": "a\n\nno space\n"}) == "non-zero return code: no space"
+    results = [{"ok": 1}, {"failed": True, "msg": "no", "item": "x"}]
+    assert why({"msg": "One or more items failed", "results": results}) == "no (item x)"
+    assert why({}) == "it gave no reason"
+
+
+def test_long_secrets_are_hidden_before_their_parts() -> None:
+    assert hider(["abcd", "abcdef", "x"])("see abcdef x abcd") == "see *** x ***"
+
+
+def test_memory_that_is_a_disk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "is_tmpfs", lambda _path, _mounts: False)
+    with pytest.raises(StakeyardError, match="not a tmpfs"):
+        converge(HERE, [], {}, lambda _: None)
+
+
+def test_the_last_mount_decides_what_a_tmpfs_is() -> None:
+    assert ssh.is_tmpfs(Path("/dev/shm"), "shm /dev/shm tmpfs rw 0 0\n")
+    assert not ssh.is_tmpfs(Path("/dev/shm"), "/dev/sda1 / ext4 rw 0 0\nx /dev/shm ext4 rw 0 0\n")
+
+
+def test_the_digest_sees_its_own_roles_and_no_other(tmp_path: Path) -> None:
+    role(tmp_path, "mine", "- name: A.\n  ansible.builtin.meta: noop\n")
+    role(tmp_path, "other", "- name: B.\n  ansible.builtin.meta: noop\n")
+    before = role_files.digest(["mine"], tmp_path)
+    (tmp_path / "other" / "tasks" / "main.yml").write_text("[]\n")
+    (tmp_path / "mine" / "__pycache__").mkdir()
+    (tmp_path / "mine" / "__pycache__" / "x.pyc").write_text("noise")
+    assert role_files.digest(["mine"], tmp_path) == before
+    (tmp_path / "conftest.py").write_text("# shared\n")
+    with_conftest = role_files.digest(["mine"], tmp_path)
+    assert with_conftest != before
+    (tmp_path / "mine" / "tasks" / "main.yml").chmod(0o755)
+    executable = role_files.digest(["mine"], tmp_path)
+    assert executable != with_conftest
+    (tmp_path / "mine" / "tasks" / "main.yml").write_text("[]\n")
+    assert role_files.digest(["mine"], tmp_path) != executable
+
+
+def test_directories_of_killed_processes_are_swept_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    alive, dead = tmp_path / f"stakeyard-{os.getpid()}-a", tmp_path / "stakeyard-999999999-b"
+    alive.mkdir()
+    dead.mkdir()
+    assert ssh.left_behind(tmp_path) == [dead]
