@@ -40,7 +40,7 @@ RECIPE = (
     r"""--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d"; echo MODULES=list >"$1/etc/initramfs-tools/conf.d/stakeyard" """,
 )
 # For direct kernel boot; the manifest tells it to whoever uploads the image.
-COMMAND_LINE = "root=/dev/vda ro console=tty0 console=ttyS0 quiet"
+COMMAND_LINE = "root=/dev/vda ro console=tty0 console=ttyS0 quiet noresume"
 
 
 def directory() -> Path:

@@ -15,6 +15,12 @@ systemctl -q mask cloud-init-local cloud-config cloud-final cloud-init-hotplugd.
 # Not at boot of a server that lives behind a serial console and on one virtual disk.
 systemctl -q mask e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer \
   getty@tty1.service systemd-pstore.service systemd-firstboot.service
+# File systems and modules of the kernel that nothing here asks for: each is a program to start at boot.
+systemctl -q mask sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount \
+  dev-hugepages.mount dev-mqueue.mount proc-sys-fs-binfmt_misc.automount systemd-binfmt.service \
+  systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-network-generator.service \
+  modprobe@configfs.service modprobe@drm.service modprobe@dm_mod.service modprobe@fuse.service modprobe@loop.service
+chmod a-x /etc/update-motd.d/* # would run at every login
 # It holds up a shutdown during an upgrade; apt-daily-upgrade.service does that itself (KillMode=process).
 systemctl -q mask unattended-upgrades.service
 
