@@ -77,7 +77,7 @@ def check_keys(fleet: Fleet, machine: Machine) -> None:
         is_private = "PRIVATE KEY" in file.first_line
         is_public = file.first_line.startswith(("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"))
         if key == public and is_private:
-            raise refusal(key, f"{path} is a private key; name the public half, usually {path.name}.pub.")
+            raise refusal(key, f"{path} is a private key; name the public half, which ends in .pub.")
         if key == public and not is_public:
             raise refusal(key, f"{path} is not a public SSH key; name a file such as id_ed25519.pub.")
         if key == private and is_public:

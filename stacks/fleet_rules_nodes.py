@@ -82,9 +82,10 @@ def _signers(fleet: Fleet, catalogue: Catalogue) -> None:
             continue
         if key is None:
             raise refusal(path, f"nodes of kind {node.kind} sign; name the public id of their key.")
-        if key in owners:
+        spelling = key.casefold().removeprefix("0x")
+        if spelling in owners:
             raise refusal(
                 path,
-                f"{shown(key)} is the key of {owners[key]} too; one key has one signer.",
+                f"{shown(key)} is the key of {owners[spelling]} too; one key has one signer.",
             )
-        owners[key] = name
+        owners[spelling] = name

@@ -15,6 +15,11 @@ MAX_DEPTH = 32
 """Levels of nesting in a stack file; a real one needs about eight."""
 
 _LONGEST = 80
+_MOST_WORDS = 12
+_REMEDIES = {
+    "pin": "write recorded, or the id of the image, as clouds replace images under one name.",
+    "type": "name a volume type of the cloud.",
+}
 _TYPES = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -48,8 +53,6 @@ def shown(value: object) -> str:
             text = "a mapping" if value else "an empty mapping"
         case list() | tuple():
             text = "a list" if value else "an empty list"
-        case int() if value.bit_length() > 128:
-            text = "a very large number"
         case _:
             text = clean(str(value))
     return text
@@ -74,6 +77,8 @@ def near(word: str, known: Iterable[str]) -> str:
         return f"did you mean {close[0]}?"
     if not words:
         return "none is known here, so remove it."
+    if len(words) > _MOST_WORDS:
+        return "see docs/stack-file.md for those that are known."
     return f"use {either(words)}."
 
 
@@ -114,6 +119,8 @@ def _location(detail: ErrorDetails, data: object) -> list[object]:
         place.append(part)
     if detail["type"] == "unknown_key":
         place.append(detail["ctx"]["key"])
+    if detail["type"].startswith("union_tag_"):
+        place.append(detail["ctx"]["discriminator"].strip("'"))
     return place
 
 
@@ -124,17 +131,20 @@ def _problem(detail: ErrorDetails) -> str:
         remedy = "put the value in quotes." if quote else "correct the value."
         return f"must be {_TYPES[kind]}, not {shown(value)}; {remedy}"
     if kind in ("literal_error", "union_tag_invalid"):
-        expected = str(context.get("expected") or context.get("expected_tags")).replace("'", "")
+        tags = str(context.get("expected_tags")).replace(", ", " or ")
+        expected = str(context.get("expected") or tags).replace("'", "")
         return f"must be {expected}, not {shown(context.get('tag', value))}; correct the value."
     match kind:
         case "refused" | "unknown_key":
             problem = str(context["problem"])
         case "missing":
-            problem = "this key is missing; add it."
+            problem = f"this key is missing; {_REMEDIES.get(str(detail['loc'][-1]), 'add it.')}"
         case "union_tag_not_found":
-            problem = f"the key {context['discriminator']} is missing; add it.".replace("'", "")
+            problem = "this key is missing; add it."
         case "too_short" | "string_too_short":
             problem = "must not be empty; fill it in."
+        case "too_long":
+            problem = f"has more than {context['max_length']} entries; shorten it."
         case "greater_than_equal":
             problem = f"must be at least {context['ge']}, not {shown(value)}; correct the value."
         case "less_than_equal":
@@ -162,6 +172,8 @@ def require_plain(data: object, place: tuple[object, ...] = ()) -> None:
     elif isinstance(data, float):
         if not math.isfinite(data):
             raise refusal(key_path(place), f"{data} is not a number one can use; correct the value.")
+    elif isinstance(data, int) and data.bit_length() > 128:
+        raise refusal(key_path(place), "is a number of too many digits; correct the value")
     elif data is not None and not isinstance(data, bool | int):
         name = type(data).__name__
         raise refusal(key_path(place), f"is read as a {name}, which no key takes; put the value in quotes.")

@@ -111,9 +111,7 @@ def _operator_range(value: object) -> IPv4Network:
     network = _network(value)
     inside_private = any(network.subnet_of(private) for private in RFC1918)
     if network.prefixlen < WIDEST_PUBLIC_RANGE and not inside_private:
-        refuse(
-            f"{network} opens SSH to {network.num_addresses:,} addresses; narrow it to /{WIDEST_PUBLIC_RANGE} or less."
-        )
+        refuse(f"{network} opens SSH to {network.num_addresses:,} addresses; name a /{WIDEST_PUBLIC_RANGE} or smaller.")
     if any(network.overlaps(never) for never in _NEVER_OPERATORS):
         refuse(f"{network} holds addresses no operator can come from; name the addresses that operators come from.")
     return network

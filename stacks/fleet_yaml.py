@@ -38,13 +38,17 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^({_pattern})$"), list(_first))
 
 
+class _UnquotedError(yaml.constructor.ConstructorError):
+    """A plain scalar that means something else than its writer thought."""
+
+
 def _date(_loader: yaml.SafeLoader, node: ScalarNode) -> NoReturn:
-    raise yaml.constructor.ConstructorError(None, None, f"{shown(node.value)} is read as a date", node.start_mark)
+    raise _UnquotedError(None, None, f"{shown(node.value)} is read as a date", node.start_mark)
 
 
 def _odd(_loader: yaml.SafeLoader, node: ScalarNode) -> NoReturn:
     problem = f"{shown(node.value)} is a number that readers of YAML disagree about"
-    raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    raise _UnquotedError(None, None, problem, node.start_mark)
 
 
 def _any_tag(loader: yaml.SafeLoader, _suffix: str, node: Node) -> object:
@@ -90,8 +94,10 @@ def parse_yaml(raw: bytes, *, role: bool = False) -> object:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise StakeyardError(f"line {line}: is not UTF-8; save the file as UTF-8.") from None
-    if "\0" in text:
-        raise StakeyardError(f"line {text[: text.index(chr(0))].count(chr(10)) + 1}: holds a NUL byte; remove it.")
+    unprintable = _Loader.NON_PRINTABLE.search(text)
+    if unprintable:
+        line, code = text.count("\n", 0, unprintable.start()) + 1, ord(unprintable.group())
+        raise StakeyardError(f"line {line}: holds the control character U+{code:04X}; remove it.")
     loader = (_RoleLoader if role else _Loader)(text)
     try:
         _scan(text, aliases=role)
@@ -102,9 +108,7 @@ def parse_yaml(raw: bytes, *, role: bool = False) -> object:
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         raise StakeyardError(_sentence(error, text)) from None
-    except yaml.YAMLError as error:
-        raise StakeyardError(f"is not YAML ({clean(str(error))}); correct the file.") from None
-    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError) as error:
         raise StakeyardError(f"is not YAML that can be used ({clean(str(error))}); correct the file.") from None
     finally:
         loader.dispose()
@@ -148,6 +152,11 @@ def _sentence(error: yaml.MarkedYAMLError, text: str) -> str:
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return f"line {number + 1}: is indented with a tab; use spaces."
     problem = clean(error.problem or "it cannot be parsed")
-    known = "is read as" in problem or "disagree" in problem
-    remedy = "put the value in quotes." if known else "correct the YAML."
+    remedy = "correct the YAML."
+    if isinstance(error, _UnquotedError):
+        remedy = "put the value in quotes."
+    elif "constructor for the tag" in problem:
+        problem, remedy = "uses a YAML tag (a word after !)", "remove it."
+    elif problem == "but found another document":
+        problem, remedy = "begins a second document", "keep one."
     return f"line {number + 1}: {problem}; {remedy}"
