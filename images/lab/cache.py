@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from stacks.errors import StakeyardError
 
@@ -66,7 +67,7 @@ class Archive:
                 "remove it, `stakeyard lab up` makes it again."
             )
 
-    def pack(self, folder: Path, members: Sequence[str], exclude: Sequence[str] = ()) -> None:
+    def pack(self, folder: Path, members: Sequence[str], log: IO[str], exclude: Sequence[str] = ()) -> None:
         """Make the archive from members of a folder. Killed at any point, it leaves no archive that passes verify()."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = self.path.with_name(f"{self.path.name}.new")
@@ -76,7 +77,8 @@ class Archive:
         command += ["--use-compress-program=zstd -1 -T0", "-cf", "-", *members]
         with self._locked():
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as target, subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            piped = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+            with os.fdopen(descriptor, "wb") as target, piped as process:
                 assert process.stdout is not None  # noqa: S101  # it is a pipe
                 while chunk := process.stdout.read(_CHUNK):
                     total.update(chunk)
@@ -90,11 +92,11 @@ class Archive:
             checksum_new.write_text(total.hexdigest() + "\n")
             checksum_new.rename(self.checksum)
 
-    def unpack(self, folder: Path) -> None:
+    def unpack(self, folder: Path, log: IO[str]) -> None:
         """Verify and unpack. The caller sees to it that a half-unpacked folder is not taken for a whole one."""
         self.verify()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        subprocess.run(["tar", "-C", str(folder), *_TAR, "--zstd", "-xpf", str(self.path)], check=True)
+        subprocess.run(["tar", "-C", str(folder), *_TAR, "--zstd", "-xpf", str(self.path)], check=True, stderr=log)
 
     def remove(self) -> None:
         """Remove the archive and its checksum."""

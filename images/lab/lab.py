@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from images.lab import (
     cache,
@@ -21,20 +20,18 @@ from images.lab import (
     health,
     host,
     kvm,
+    making,
     network,
     preflight,
     rootfs,
     seed,
 )
 from images.lab import settings as names
-from images.lab.configuration import NodeSpec
 from images.lab.node import Node
 from images.lab.settings import Settings
 from images.lab.steps import Report, Steps
 from stacks import paths
 from stacks.errors import StakeyardError
-
-_READY_SECONDS = 400.0
 
 
 @dataclass(frozen=True)
@@ -55,9 +52,10 @@ def base_archive() -> cache.Archive:
 def nodes_digest(settings: Settings, virt: str, second: str, dns: str) -> str:
     """Digest of everything that the initialised nodes depend on."""
     inputs = cache.files_below(rootfs.FILES)
-    inputs["seed.py"] = Path(seed.__file__).read_bytes()
-    inputs["settings.py"] = Path(names.__file__).read_bytes()
-    inputs["lab"] = json.dumps([settings.name, str(settings.network), virt, second, dns]).encode()
+    for module in (seed, names, making, configuration):
+        inputs[str(module.__name__)] = Path(str(module.__file__)).read_bytes()
+    base = rootfs.identity(settings.state / "base")
+    inputs["lab"] = json.dumps([settings.name, str(settings.network), virt, second, dns, base]).encode()
     return cache.digest(inputs)
 
 
@@ -139,9 +137,8 @@ class Lab:
         made = self._nodes_made()
         self.steps.run("network", "bridge and address translation", lambda _: network.up(self.settings))
         for node in self.nodes(made):
-            if node.leader() is None:
-                self.steps.run(f"start-{node.spec.role}", f"start node {node.spec.role}", lambda _, n=node: n.start())
-        self._await_ready()
+            making.start(self.steps, node)
+        making.await_ready(self.settings, self.steps, self.booted_at)
         self._publish(made)
         self.steps.say(f"lab is up: cloud `{self.settings.cloud}` in {cloud.user_file()}")
 
@@ -154,10 +151,10 @@ class Lab:
         self._made_file.unlink(missing_ok=True)
         shutil.rmtree(base, ignore_errors=True)
         if archive.exists():
-            self.steps.run("unpack-base", "unpack the cached base system", lambda _: archive.unpack(state))
+            self.steps.run("unpack-base", "unpack the cached base system", lambda log: archive.unpack(state, log))
         else:
             self.steps.run("base", "base system and packages", lambda log: rootfs.build(base, log))
-            self.steps.run("cache-base", "cache the base system", lambda _: archive.pack(state, ["base"]))
+            self.steps.run("cache-base", "cache the base system", lambda log: archive.pack(state, ["base"], log))
         marker.write_text(json.dumps(archive.path.name))
 
     def _nodes_made(self) -> Made:
@@ -179,10 +176,12 @@ class Lab:
         volumes.chmod(0o777)  # below a directory that only root may enter
         archive = cache.Archive(paths.cache() / "lab" / f"{wanted.digest}.tar.zst")
         if archive.exists():
-            self.steps.run("unpack-nodes", "unpack the cached nodes", lambda _: archive.unpack(state))
+            self.steps.run("unpack-nodes", "unpack the cached nodes", lambda log: archive.unpack(state, log))
         else:
-            self._initialise(wanted)
-            self.steps.run("cache-nodes", "cache the initialised nodes", lambda _: self._snapshot(archive))
+            making.initialise(self.settings, self.steps, *self.nodes(wanted), self.booted_at)
+            self.steps.run(
+                "cache-nodes", "cache the initialised nodes", lambda log: making.snapshot(self.settings, archive, log)
+            )
         credentials.write_private(self._made_file, json.dumps(vars(wanted)))
         return wanted
 
@@ -196,70 +195,8 @@ class Lab:
                 lambda _: answer.append(kvm.probe(self.settings.state / "base")),
             )
             path.write_text(json.dumps(answer[0]))
-            self.steps.say("guests run under KVM" if answer[0] else "no guest boots under KVM here: QEMU and LXC instead")
+            self.steps.say("guests boot under KVM" if answer[0] else "no guest boots under KVM here")
         return kvm.hypervisors(json.loads(path.read_text()), Path("/sys/fs/cgroup/memory").is_dir())
-
-    def _initialise(self, wanted: Made) -> None:
-        settings, passwords = self.settings, credentials.load(self.settings)
-        controller, compute = self.nodes(wanted)
-        for node in (controller, compute):
-            files = configuration.render(settings, node.spec, passwords, host.host_resolver())
-            self.steps.run(
-                f"configure-{node.spec.role}",
-                f"configure node {node.spec.role}",
-                lambda log, n=node, f=files: n.configure(configuration.pack(f), log),
-            )
-        self.steps.run("network", "bridge and address translation", lambda _: network.up(settings))
-        self.steps.run("first-boot", "first boot of the controller", lambda _: controller.start())
-        self.steps.run("databases", "databases and schemas", lambda log: self._databases(controller, log))
-        self.steps.run("first-boot-compute", "first boot of the second node", lambda _: compute.start())
-        with contextlib.closing(seed.await_keystone(settings, passwords)) as connection:
-            self.steps.run("catalogue", "service catalogue", lambda _: seed.catalogue(connection, settings, passwords))
-        # a token carries the catalogue of its time: a new one is needed to see the services
-        with contextlib.closing(seed.await_keystone(settings, passwords)) as connection:
-            self.steps.run("services", "wait for the services", lambda _: seed.await_services(connection))
-            self.steps.run("offers", "flavors, external network, volume type", lambda _: seed.offers(connection, settings))
-        self.steps.run("hosts", "map both hypervisors", lambda log: self._map_hosts(controller, log))
-        self._await_ready()
-
-    def _databases(self, controller: Node, log: IO[str]) -> None:
-        passwords = credentials.load(self.settings)
-        exports = (
-            f"export DATABASE_PASSWORD={passwords.database}\n"
-            f"export RABBIT_PASSWORD={passwords.rabbit}\n"
-            f"export ADMIN_PASSWORD={passwords.admin}\n"
-        )
-        script = "/usr/local/lib/stakeyard-lab/initialise.sh"
-        url = f"http://{self.settings.controller}:5000/v3/"
-        controller.run(["bash", script, url, names.REGION], log, exports)
-
-    def _map_hosts(self, controller: Node, log: IO[str]) -> None:
-        """Both compute services report in; the cells learn of them."""
-        command = "for i in $(seq 60); do n=$(openstack compute service list --service nova-compute -f value -c Host | wc -l)"
-        command += '; [ "$n" = 2 ] && exec setpriv --reuid nova --regid nova --init-groups nova-manage cell_v2 discover_hosts'
-        command += " --verbose; sleep 3; done; echo only $n of 2 compute services reported; exit 1"
-        controller.run(["bash", "-c", command], log)
-
-    def _snapshot(self, archive: cache.Archive) -> None:
-        """Archive the nodes as they run: frozen, so that every file is as after a power cut, which they survive."""
-        cgroups.freeze(self.settings.cgroup, True)
-        try:
-            os.sync()
-            archive.pack(
-                self.settings.state,
-                ["nodes", "passwords.json"],
-                exclude=["nodes/*/work", "nodes/*/root/*", "nodes/*/upper/var/log/journal/*"],
-            )
-        finally:
-            cgroups.freeze(self.settings.cgroup, False)
-
-    def _await_ready(self) -> None:
-        with contextlib.closing(seed.await_keystone(self.settings, credentials.load(self.settings))) as connection:
-            self.steps.run(
-                "ready",
-                "wait until every service has reported",
-                lambda _: health.await_ready(connection, self.booted_at(), _READY_SECONDS),
-            )
 
     def _publish(self, made: Made) -> None:
         credentials.operator_key(self.settings)
@@ -307,7 +244,10 @@ class Lab:
         for role in ("compute", "controller"):
             node = self.node(role)
             if cgroups.processes(node.cgroup):
-                self.steps.run(f"stop-{role}", f"stop node {role}", lambda _, n=node: n.stop())
+                self._stop_node(node)
+
+    def _stop_node(self, node: Node) -> None:
+        self.steps.run(f"stop-{node.spec.role}", f"stop node {node.spec.role}", lambda _: node.stop())
 
     def destroy(self, with_cache: bool) -> None:
         """Stop the lab and remove its files; the cache only when asked."""
@@ -333,6 +273,3 @@ class Lab:
             yield
         finally:
             os.close(descriptor)
-
-
-__all__ = ["Lab", "Made", "NodeSpec", "base_archive", "nodes_digest"]

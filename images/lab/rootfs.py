@@ -1,5 +1,6 @@
 """The root filesystem that all nodes share: Debian with the OpenStack packages, nothing configured."""
 
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ _BASE = (
     "systemd,systemd-sysv,dbus,iproute2,procps,ca-certificates,curl,nftables,iptables,eatmydata,python3,"
     "debconf-utils,sudo,netbase,less"
 )
+_IDENTITY = "usr/lib/stakeyard-lab/build"
 _LEAN = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
 
 
@@ -55,8 +57,14 @@ def build(target: Path, log: IO[str]) -> None:
     shutil.copyfile(FILES / "preseed.txt", new / "root/preseed.txt")
     shutil.copyfile(FILES / "install.sh", new / "root/install.sh")
     in_chroot(new, ["bash", "/root/install.sh", *packages((FILES / "packages.txt").read_text())], log)
+    (new / _IDENTITY).write_text(secrets.token_hex(8) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     new.rename(target)
+
+
+def identity(base: Path) -> str:
+    """Tells one build of the base system from the next, which may hold other versions of its packages."""
+    return (base / _IDENTITY).read_text().strip()
 
 
 def in_chroot(root: Path, command: list[str], log: IO[str]) -> None:

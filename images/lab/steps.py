@@ -9,7 +9,7 @@ from typing import IO
 from stacks.errors import StakeyardError
 
 Report = Callable[[str], None]
-Action = Callable[[IO[str]], None]
+Action = Callable[[IO[str]], object]
 
 
 def last_line(log: str) -> str:

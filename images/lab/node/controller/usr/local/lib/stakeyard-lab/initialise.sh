@@ -8,9 +8,8 @@ region=$2
 # shellcheck source=/dev/null
 . /dev/stdin
 : "${DATABASE_PASSWORD:?}" "${RABBIT_PASSWORD:?}" "${ADMIN_PASSWORD:?}"
-state=/var/lib/stakeyard-lab
 logs=/var/log/stakeyard-lab
-mkdir -p "$state" "$logs" /run/stakeyard-lab
+mkdir -p "$logs" /run/stakeyard-lab
 
 as() {
   local user=$1
@@ -70,6 +69,3 @@ for part in "${!running[@]}"; do
   fi
 done
 [ "$failed" = 0 ] || exit 1
-touch "$state/initialised"
-# shellcheck disable=SC2046  # one unit a line
-systemctl start --no-block $(cat "$state/services")
