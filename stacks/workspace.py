@@ -48,9 +48,14 @@ class Workspace:
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """Variables for Pulumi and its plugins, on top of `base` (default: this process')."""
         env = dict(os.environ if base is None else base)
-        binaries = [str(tools.ensure(lambda _line: None)), str(self.directory / ".venv" / "bin")]
-        env["PATH"] = os.pathsep.join([*binaries, env.get("PATH", os.defpath)])
+        binaries = tools.ensure(lambda _line: None)
+        env["PATH"] = os.pathsep.join(
+            [str(binaries), str(self.directory / ".venv" / "bin"), env.get("PATH", os.defpath)]
+        )
         env.setdefault("PULUMI_HOME", str(self.state / "pulumi"))
+        tools.install_plugin(binaries, Path(env["PULUMI_HOME"]))
+        # The plugin is in the Pulumi home now; taken from PATH it would cost a warning at every command.
+        env.setdefault("PULUMI_IGNORE_AMBIENT_PLUGINS", "true")
         env.setdefault("PULUMI_BACKEND_URL", f"file://{self.state}/backend")
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & env.keys():
             env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file())

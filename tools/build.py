@@ -174,6 +174,26 @@ def ensure(report: Report) -> Path:
     return target
 
 
+def install_plugin(binaries: Path, pulumi_home: Path) -> None:
+    """Put the OpenStack plugin of the folder `binaries` where Pulumi looks for plugins that it knows the version of.
+
+    Pulumi also takes it from PATH, but with a warning at every command (see PULUMI_IGNORE_AMBIENT_PLUGINS).
+    """
+    program = binaries / present.PLUGIN
+    if not program.exists():
+        return
+    source = program.resolve()
+    known = source.parent.name
+    folder = known if known.startswith("resource-openstack-v") else f"resource-openstack-v{load()['plugin'].version}"
+    link = pulumi_home / "plugins" / folder / present.PLUGIN
+    if link.exists() and link.resolve().samefile(source):
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    scratch = link.with_name(f".new-{os.getpid()}")
+    scratch.symlink_to(source)
+    scratch.replace(link)
+
+
 def main() -> int:
     """Show progress on standard error and print the folder on standard output."""
     started = time.monotonic()
