@@ -19,6 +19,7 @@ from stacks.fleet_models import (
     Network,
     Node,
     Operators,
+    RootVolume,
     Volume,
 )
 from stacks.fleet_rules import check
@@ -33,6 +34,7 @@ __all__ = [
     "Network",
     "Node",
     "Operators",
+    "RootVolume",
     "Volume",
     "load_fleet",
     "load_stack_file",

@@ -124,6 +124,13 @@ class Volume(Model):
     )
 
 
+class RootVolume(Model):
+    """A server's system disk as a volume: made from the image, and deleted with the server."""
+
+    size_gib: Count = Field(description="Size in GiB; at least what the image needs.")
+    type: Token = Field(description="Volume type of the cloud.")
+
+
 class Node(Model):
     """One server with its addresses, volumes and variables."""
 
@@ -138,8 +145,9 @@ class Node(Model):
     flavor: Token = Field(description="Flavor of the cloud, such as `lab.small` or `s3.large.4`.")
     zone: Token = Field(description="Availability zone: one of `zones`.")
     group: Name | None = Field(default=None, description="One of `groups`; without it, placement is the cloud's.")
-    root_volume: Volume | None = Field(
-        default=None, description="Boot from a volume of this size and type instead of the flavor's own disk."
+    root_volume: RootVolume | None = Field(
+        default=None,
+        description="Boot from a volume instead of the flavor's own disk (flavors of Open Telekom Cloud have none).",
     )
     volumes: dict[Name, Volume] = Field(
         default_factory=dict, description="Volumes by the names that the kind's `node.yml` gives them."
@@ -164,7 +172,9 @@ class Fleet(Model):
         default=False, description="True lifts the protection of addresses and volumes: `pulumi destroy` takes all."
     )
     encryption: Literal["required", "optional"] = Field(
-        default="optional", description="`required`: a volume without encryption metadata is refused (`platform: otc`)."
+        default="optional",
+        description="`required`: a volume under `volumes` without encryption metadata is refused (`platform: otc`). "
+        "It says nothing of the system disk, which the cloud makes from the image.",
     )
     operators: Operators = Field(description="Who may log in, and from where.")
     network: Network = Field(description="The site's own network.")

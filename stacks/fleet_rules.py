@@ -65,21 +65,22 @@ def _platform(fleet: Fleet) -> None:
     for name, group in fleet.groups.items():
         if group.policy != "anti-affinity":
             raise refusal(f"groups.{name}", f"Open Telekom Cloud has no {group.policy} groups; write anti-affinity.")
-    for path, volume in _all_volumes(fleet):
-        if volume.type not in OTC_VOLUME_TYPES:
-            problem = (
-                f"{shown(volume.type)} is no volume type of Open Telekom Cloud; {near(volume.type, OTC_VOLUME_TYPES)}"
-            )
+    types = {path: volume.type for path, volume in _volumes(fleet)}
+    types |= {
+        f"nodes.{name}.root_volume": node.root_volume.type for name, node in fleet.nodes.items() if node.root_volume
+    }
+    for path, kind in types.items():
+        if kind not in OTC_VOLUME_TYPES:
+            problem = f"{shown(kind)} is no volume type of Open Telekom Cloud; {near(kind, OTC_VOLUME_TYPES)}"
             raise refusal(f"{path}.type", problem)
 
 
-def _all_volumes(fleet: Fleet) -> list[tuple[str, Volume]]:
-    found = []
-    for name, node in fleet.nodes.items():
-        if node.root_volume:
-            found.append((f"nodes.{name}.root_volume", node.root_volume))
-        found += [(f"nodes.{name}.volumes.{key}", volume) for key, volume in node.volumes.items()]
-    return found
+def _volumes(fleet: Fleet) -> list[tuple[str, Volume]]:
+    return [
+        (f"nodes.{name}.volumes.{key}", volume)
+        for name, node in fleet.nodes.items()
+        for key, volume in node.volumes.items()
+    ]
 
 
 def _addresses(fleet: Fleet) -> None:
@@ -149,7 +150,7 @@ def _placement(fleet: Fleet) -> None:
 def _encryption(fleet: Fleet) -> None:
     if fleet.encryption != "required":
         return
-    for path, volume in _all_volumes(fleet):
+    for path, volume in _volumes(fleet):
         if volume.metadata.get(ENCRYPTED) != "1" or not volume.metadata.get(KEY_ID):
             raise refusal(
                 f"{path}.metadata",

@@ -25,8 +25,8 @@ WEIRD: tuple[object, ...] = (
     date(2026, 1, 1), {"policy": []}, "golden", ["ledger-1"], "latest", "[", "(?P<a>", "(a+)+$",
 )  # fmt: skip
 PIECES = (
-    "a: ", "- ", "\n", "  ", "\t", "{", "}", "[", "]", "&a ", "*a", "!!x ", "? ", "'", '"', "|", ">", "0x1", "1_0", "---",
-    "...", "%YAML 9.9", "\0", "\ufeff", "\x85", "é", "2026-01-01", "<<: ", "~", "#", "@", "`",
+    "a: ", "- ", "\n", "  ", "\t", "{", "}", "[", "]", "&a ", "*a", "!!x ", "? ", "'", '"', "|", ">", "0x1", "1_0",
+    "---", "...", "%YAML 9.9", "\0", "\ufeff", "\x85", "é", "2026-01-01", "<<: ", "~", "#", "@", "`",
 )  # fmt: skip
 scalars = st.one_of(st.sampled_from(WEIRD), st.text(max_size=20), st.integers(), st.floats(), st.binary(max_size=4))
 keys = st.one_of(

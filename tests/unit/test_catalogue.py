@@ -1,0 +1,206 @@
+"""Kinds of node: what node.yml becomes, and how a bad one is refused."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stacks.catalogue import Egress, Port, load_catalogue
+from stacks.errors import StakeyardError
+from tests.unit.bad_stack_files.cases import HERE, invented, put, take
+
+
+def test_a_kind_is_resolved_for_the_network_of_its_variables() -> None:
+    main = invented().resolve("ledger", {"ledger_network": "main"})
+    assert main.network == "main"
+    assert main.ports == (
+        Port("ssh", "tcp", 22, "operators"),
+        Port("p2p", "tcp", 7000, "internet"),
+        Port("rpc", "tcp", 7001, "loopback"),
+    )
+    assert (main.volumes["chain"].minimum_gib, main.volumes["chain"].required) == (100, True)
+
+
+def test_without_the_variable_the_default_of_the_role_selects_the_network() -> None:
+    trial = invented().resolve("ledger", {})
+    assert trial.network == "trial"
+    assert trial.ports[1].port == 17000
+    assert (trial.volumes["chain"].minimum_gib, trial.volumes["chain"].required) == (1, False)
+
+
+def test_egress_may_be_the_same_port_or_any() -> None:
+    assert invented().resolve("ledger", {}).egress == (
+        Egress("ntp", "udp", 123, "internet"),
+        Egress("p2p", "tcp", 17000, "internet"),
+        Egress("peers", "tcp", None, "peers"),
+    )
+
+
+def test_a_kind_has_the_files_and_the_roles_of_the_host_too() -> None:
+    ledger = invented().resolve("ledger", {})
+    assert [file.path for file in ledger.files] == ["/etc/hostname", "/etc/ledger/ledger.conf"]
+    assert ledger.roles == ("host", "ledger")
+    assert ledger.unit == "ledgerd.service"
+
+
+def test_imported_roles_belong_to_a_kind() -> None:
+    ledger = invented().kind("ledger")
+    assert ledger.role_names == ("host", "ledger", "shared")
+    assert "shared_mirror" in ledger.options
+    assert "shared_mirror" not in invented().kind("validator").options
+
+
+def test_variables_carry_what_argument_specs_says() -> None:
+    options = invented().kind("ledger").options
+    assert options["ledger_network"].choices == ("main", "trial")
+    assert options["ledger_extra"].description == "Further peers. One a line."
+    assert invented().kind("validator").options["validator_comment"].type == "raw"
+
+
+def test_a_network_that_node_yml_does_not_name_is_refused() -> None:
+    with pytest.raises(
+        StakeyardError, match=r"^node\.yml has no ports\.p2p\.port for the network 'tral'; did you mean trial\?$"
+    ):
+        invented().resolve("ledger", {"ledger_network": "tral"})
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(StakeyardError, match=r"^'leger' is not a kind of node; did you mean ledger\?$"):
+        invented().kind("leger")
+
+
+BAD: dict[str, tuple[dict[str, Any], list[str], str]] = {
+    "an unknown key": ({"port": {}}, [], "port: is not a known key; did you mean ports?"),
+    "another name than the folder's": (
+        {"kind": "leger"},
+        [],
+        "kind: is leger in the folder ledger; give both the same name.",
+    ),
+    "no kind": ({}, ["kind"], "kind: this key is missing; add it."),
+    "no unit": ({}, ["unit"], "unit: this key is missing; add it."),
+    "no roles": ({"roles": []}, [], "roles: this key is missing; add it."),
+    "a role that is not there": ({"roles": ["ledgre"]}, [], "roles: there is no role 'ledgre'; correct it."),
+    "a port beyond the last": (
+        {"ports.rpc.port": 70000},
+        [],
+        "ports.rpc.port: must be at most 65535, not 70000; correct the value.",
+    ),
+    "a port as text": (
+        {"ports.p2p.port.main": "7000"},
+        [],
+        "ports.p2p.port.main: must be a whole number, not '7000'; correct the value.",
+    ),
+    "an unknown reach": (
+        {"ports.p2p.reach": "world"},
+        [],
+        "ports.p2p.reach: must be internet, site, peers, operators or loopback, not 'world'; correct the value.",
+    ),
+    "an unknown protocol": (
+        {"ports.p2p.protocol": "sctp"},
+        [],
+        "ports.p2p.protocol: must be tcp or udp, not 'sctp'; correct the value.",
+    ),
+    "a port without reach": ({}, ["ports.p2p.reach"], "ports.p2p.reach: this key is missing; add it."),
+    "a port named like one of the host": (
+        {"ports.ssh": {"protocol": "tcp", "port": 2222, "reach": "internet"}},
+        [],
+        "ports.ssh: the role host has this name already; choose another.",
+    ),
+    "a network left out": ({}, ["ports.p2p.port.main"], "ports.p2p.port: the network main is missing; add its value."),
+    "networks without a variable": (
+        {},
+        ["network_variable"],
+        "the file: ports.p2p.port is given per network, but there is no network_variable; name the variable.",
+    ),
+    "the same port as none": (
+        {"egress.sync": {"protocol": "tcp", "port": "same", "to": "internet"}},
+        [],
+        "the file: egress.sync.port is same, but there is no ports.sync; give the number.",
+    ),
+    "two volumes in one place": (
+        {
+            "volumes.more": {
+                "mount": "/var/lib/ledgerd",
+                "holds": "x",
+                "restore": "resync",
+                "minimum_gib": 1,
+                "required": False,
+            }
+        },
+        [],
+        "the file: two volumes have the same mount; give each its own.",
+    ),
+    "a relative mount": (
+        {"volumes.chain.mount": "var/lib"},
+        [],
+        "volumes.chain.mount: 'var/lib' is not an absolute path; write it from /.",
+    ),
+    "a mode as a number": (
+        {"files": [{"path": "/etc/x", "owner": "root", "group": "root", "mode": 640}]},
+        [],
+        "files[0].mode: must be text, not 640; put the value in quotes.",
+    ),
+    "a mode of letters": (
+        {"files": [{"path": "/etc/x", "owner": "root", "group": "root", "mode": "rw-r"}]},
+        [],
+        "files[0].mode: 'rw-r' is not a file mode; write four octal digits in quotes such as '0640'.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_node_yml_is_refused_with_its_file_and_key(name: str, tmp_path: Path) -> None:
+    changes, removed, sentence = BAD[name]
+    roles = tmp_path / "roles"
+    shutil.copytree(HERE / "roles", roles)
+    path = roles / "ledger" / "node.yml"
+    data = yaml.safe_load(path.read_text())
+    for key, value in changes.items():
+        put(data, key, value)
+    for key in removed:
+        take(data, key)
+    path.write_text(yaml.safe_dump(data))
+    with pytest.raises(StakeyardError) as refused:
+        load_catalogue(roles)
+    assert str(refused.value) == f"{path}: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        (
+            "ledger/node.yml",
+            "kind: [",
+            "line 1: expected the node content, but found '<stream end>'; correct the YAML.",
+        ),
+        ("ledger/node.yml", "", "the file: must be a mapping, not nothing; correct the value."),
+        ("ledger/defaults/main.yml", "- a\n", "must be a mapping of variables; correct the file."),
+        ("ledger/tasks/main.yml", "- a: b\n  a: c\n", "line 2: [0].a: this key is there twice; keep one of them."),
+    ],
+)
+def test_a_broken_file_of_a_role_is_named(tmp_path: Path, file: str, content: str, sentence: str) -> None:
+    roles = tmp_path / "roles"
+    shutil.copytree(HERE / "roles", roles)
+    (roles / file).write_text(content)
+    with pytest.raises(StakeyardError) as refused:
+        load_catalogue(roles)
+    assert str(refused.value) == f"{roles / file}: {sentence}"
+
+
+def test_without_the_host_there_is_no_catalogue(tmp_path: Path) -> None:
+    with pytest.raises(StakeyardError, match=r"host/node\.yml: is missing, and every kind builds on it; restore it\.$"):
+        load_catalogue(tmp_path)
+
+
+def test_every_kind_of_this_repository_is_good_on_each_of_its_networks() -> None:
+    catalogue = load_catalogue()
+    assert "bitcoin" in catalogue.kinds
+    for name, kind in catalogue.kinds.items():
+        variable = kind.file.network_variable
+        networks = kind.options[variable].choices if variable else ()
+        for variables in [{variable: network} for network in networks if variable] or [{}]:
+            resolved = catalogue.resolve(name, variables)
+            assert resolved.unit.endswith(".service")
+            assert any(port.name == "ssh" and port.reach == "operators" for port in resolved.ports)
