@@ -72,6 +72,8 @@ class Kind:
     file: NodeFile
     roles: tuple[Role, ...]
     """`host`, the kind's roles in order of application, then the roles that these import."""
+    given: frozenset[str] = frozenset()
+    """Variables that a role sets where it imports another: not the operator's to set."""
 
     @property
     def name(self) -> str:
@@ -91,7 +93,8 @@ class Kind:
     @property
     def options(self) -> dict[str, Option]:
         """Every variable that may be set under a node's `vars`."""
-        return {name: option for role in self.roles for name, option in role.options.items()}
+        options = (option for role in self.roles for option in role.options.values())
+        return {option.name: option for option in options if option.name not in self.given}
 
     def network(self, variables: Mapping[str, object]) -> str | None:
         """The chain network that these variables (or the role's default) select."""
@@ -140,7 +143,7 @@ def load_catalogue(roles: Path | None = None) -> Catalogue:
     host = files.pop(HOST, None)
     if host is None:
         raise StakeyardError(f"{directory / HOST / 'node.yml'}: is missing, and every kind builds on it; restore it.")
-    kinds = {name: Kind(file, _roles(directory, file)) for name, file in files.items()}
+    kinds = {name: _kind(directory, file) for name, file in files.items()}
     for name, kind in kinds.items():
         _check(directory / name / "node.yml", kind, host)
     return Catalogue(MappingProxyType(kinds), host)
@@ -163,12 +166,13 @@ def _node_file(path: Path) -> NodeFile:
     return file
 
 
-def _roles(directory: Path, file: NodeFile) -> tuple[Role, ...]:
+def _kind(directory: Path, file: NodeFile) -> Kind:
     for name in file.roles:
         if not (directory / name).is_dir():
             place = directory / file.kind / "node.yml"
             raise StakeyardError(f"{place}: roles: there is no role {shown(name)}; correct it.")
-    return tuple(read_role(directory / name) for name in roles_used(directory, (HOST, *file.roles)))
+    names, given = roles_used(directory, (HOST, *file.roles))
+    return Kind(file, tuple(read_role(directory / name) for name in names), given)
 
 
 def _check(path: Path, kind: Kind, host: NodeFile) -> None:

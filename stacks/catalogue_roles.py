@@ -103,33 +103,39 @@ def _mapping(path: Path) -> dict[str, object]:
     return data
 
 
-def roles_used(directory: Path, names: Iterable[str]) -> tuple[str, ...]:
-    """`names`, then every role that these import, each once, in the order found."""
+@dataclass(frozen=True)
+class Import:
+    """One role that another imports, and the variables that it is given there."""
+
+    role: str
+    given: frozenset[str]
+
+
+def roles_used(directory: Path, names: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """`names` and every role that these import, each once; and the variables that importing roles set themselves."""
     found: list[str] = list(names)
+    given: set[str] = set()
     for name in found:
-        for imported in _imported(directory / name):
-            if imported not in found and (directory / imported).is_dir():
-                found.append(imported)
-    return tuple(dict.fromkeys(found))
+        for imported in _imports(directory / name):
+            given |= imported.given
+            if imported.role not in found and (directory / imported.role).is_dir():
+                found.append(imported.role)
+    return tuple(found), frozenset(given)
 
 
-def _imported(role: Path) -> Iterator[str]:
+def _imports(role: Path) -> Iterator[Import]:
     for folder in ("tasks", "handlers"):
         for path in sorted((role / folder).glob("**/*.yml")):
-            yield from _named(read_yaml(path, role=True))
+            yield from _in_tasks(read_yaml(path, role=True))
 
 
-def _named(tasks: object) -> Iterator[str]:
-    if isinstance(tasks, list):
-        for task in tasks:
-            yield from _named(task)
-    elif isinstance(tasks, dict):
-        for key, value in tasks.items():
-            if (
-                str(key).rpartition(".")[2] in _IMPORTS
-                and isinstance(value, dict)
-                and isinstance(value.get("name"), str)
-            ):
-                yield value["name"]
+def _in_tasks(tasks: object) -> Iterator[Import]:
+    for task in tasks if isinstance(tasks, list) else ():
+        if not isinstance(task, dict):
+            continue
+        for key, value in task.items():
+            if str(key).rpartition(".")[2] in _IMPORTS and isinstance(value, dict):
+                variables = task.get("vars")
+                yield Import(str(value.get("name")), frozenset(variables if isinstance(variables, dict) else ()))
             elif key in ("block", "rescue", "always"):
-                yield from _named(value)
+                yield from _in_tasks(value)

@@ -1,9 +1,6 @@
 """What a node's kind asks of it: variables, volumes, peers, signing key."""
 
-from collections.abc import Mapping
-
-from stacks.catalogue import Catalogue, Resolved
-from stacks.catalogue_roles import Option
+from stacks.catalogue import Catalogue, Kind, Resolved
 from stacks.errors import StakeyardError
 from stacks.fleet_models import Fleet, Node
 from stacks.fleet_text import near, refusal, shown
@@ -20,7 +17,7 @@ def check_kinds(fleet: Fleet, catalogue: Catalogue) -> None:
             raise refusal(f"{path}.kind", f"{shown(node.kind)} is no kind of node; {near(node.kind, catalogue.kinds)}")
         kind = catalogue.kinds[node.kind]
         for key, value in node.vars.items():
-            _variable(f"{path}.vars.{key}", key, value, kind.options)
+            _variable(f"{path}.vars.{key}", key, value, kind)
         try:
             resolved = catalogue.resolve(node.kind, node.vars)
         except StakeyardError as error:
@@ -30,9 +27,12 @@ def check_kinds(fleet: Fleet, catalogue: Catalogue) -> None:
     _signers(fleet, catalogue)
 
 
-def _variable(path: str, key: str, value: object, options: Mapping[str, Option]) -> None:
+def _variable(path: str, key: str, value: object, kind: Kind) -> None:
     if key.startswith(GIVEN):
         raise refusal(path, "is set by the program itself; remove it.")
+    if key in kind.given:
+        raise refusal(path, f"is set by the roles of kind {kind.name} themselves; remove it.")
+    options = kind.options
     if key not in options:
         raise refusal(path, f"is not a variable of this kind; {near(key, options)}")
     problem = options[key].problem(value)

@@ -52,6 +52,10 @@ def test_imported_roles_belong_to_a_kind() -> None:
     assert "shared_mirror" not in invented().kind("validator").options
 
 
+def test_what_a_role_sets_where_it_imports_another_is_not_the_operators_to_set() -> None:
+    assert "shared_path" not in invented().kind("ledger").options
+
+
 def test_variables_carry_what_argument_specs_says() -> None:
     options = invented().kind("ledger").options
     assert options["ledger_network"].choices == ("main", "trial")
