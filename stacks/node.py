@@ -136,7 +136,8 @@ class Machine(pulumi.ComponentResource):
                 depends_on=[site.gateway, site.security[node.kind], *after],
                 # The port can be plugged into one server only.
                 delete_before_replace=True,
-                # A resize in place leaves a server of another history than a new one.
-                replace_on_changes=["flavorName"],
+                # In place, a new image would be a rebuild that keeps the server's identity and its old host key, and a
+                # new flavor a resize that not every hypervisor can do: a new server instead, by the usual way.
+                replace_on_changes=["imageId", "flavorName"],
             ),
         )
