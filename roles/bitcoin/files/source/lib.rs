@@ -1,0 +1,1 @@
+// Cargo insists on a target; this crate only names the dependency to vendor.

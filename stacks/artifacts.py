@@ -1,0 +1,62 @@
+"""Fetch or build a kind's pinned artifact ahead of time.
+
+The decisions live with the role `artifact`, because Ansible ships them; this module loads the same files.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+import yaml
+
+from stacks.errors import StakeyardError
+from stacks.paths import REPOSITORY, cache
+
+_PACKAGE = "stakeyard_artifact"
+_FOLDER = REPOSITORY / "roles" / "artifact" / "module_utils" / _PACKAGE
+
+
+def library() -> ModuleType:
+    """The package `roles/artifact/module_utils/stakeyard_artifact` (`roles` itself is not a package)."""
+    if _PACKAGE in sys.modules:
+        return sys.modules[_PACKAGE]
+    spec = importlib.util.spec_from_file_location(
+        _PACKAGE, _FOLDER / "__init__.py", submodule_search_locations=[str(_FOLDER)]
+    )
+    if spec is None or spec.loader is None:
+        raise StakeyardError(f"{_FOLDER} is missing: this checkout is not complete.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[_PACKAGE] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def default_version(kind: str, network: str) -> str:
+    """The release that `artifacts.yml` of `kind` names for a network."""
+    manifest = REPOSITORY / "roles" / kind / "artifacts.yml"
+    try:
+        defaults = yaml.safe_load(manifest.read_text())["default"]
+        return str(defaults[network])
+    except (OSError, KeyError, TypeError, yaml.YAMLError):
+        raise StakeyardError(f"{manifest} names no default release for {kind} on {network}.") from None
+
+
+def prefetch(kind: str, report: Callable[[str], None], network: str = "regtest") -> Path:
+    """Verified archive of `kind`'s default release for `network`, in the cache; takes minutes when it must be built.
+
+    Raises StakeyardError with the reason of a refusal.
+    """
+    artifact = library()
+    try:
+        release = artifact.load(REPOSITORY / "roles" / kind / "artifacts.yml", default_version(kind, network))
+        obtained = artifact.obtain(release, os.environ.get("STAKEYARD_MIRROR", ""), cache() / "artifacts", report)
+    except artifact.ArtifactError as refusal:
+        raise StakeyardError(str(refusal)) from None
+    for warning in obtained.warnings:
+        report(f"warning: {warning}")
+    report(f"{release.artifact} {release.version}: {obtained.path} (sha256 {obtained.sha256}, {obtained.origin})")
+    return cast(Path, obtained.path)
