@@ -48,9 +48,11 @@ def _yaml() -> YAML:
 
 def _load(text: str, path: Path) -> Any:
     try:
-        data = _yaml().load(text) if text.strip() else {}
+        data = _yaml().load(text)
     except YAMLError as error:
         raise StakeyardError(f"{path} is not valid YAML, so the lab's entry cannot be added: repair it.") from error
+    if data is None:
+        return {}
     if not isinstance(data, dict) or not isinstance(data.get("clouds") or {}, dict):
         raise StakeyardError(f"{path} has no mapping `clouds`, so the lab's entry cannot be added: repair it.")
     return data
@@ -69,8 +71,10 @@ def merged(text: str, name: str, cloud: dict[str, Any], path: Path) -> str:
         data["clouds"] = {}
     if name in data["clouds"] and dict(data["clouds"][name]) == cloud:
         return text
+    bare = not data["clouds"] and list(data) == ["clouds"]
     data["clouds"][name] = cloud
-    return _dump(data)
+    comments = [line for line in text.splitlines(keepends=True) if line.startswith("#")] if bare else []
+    return "".join(comments) + _dump(data)
 
 
 def without(text: str, name: str, path: Path) -> str:

@@ -1,5 +1,6 @@
 """What a new lab cloud offers: catalogue, project and user, flavors, the external network, the volume type."""
 
+import logging
 import time
 from typing import cast
 
@@ -12,6 +13,10 @@ from images.lab import settings as names
 from images.lab.credentials import Passwords
 from images.lab.settings import Settings
 from stacks.errors import StakeyardError
+
+
+# It warns of every attempt to reach an API that is not up yet, which is what waiting looks like.
+logging.getLogger("keystoneauth").setLevel(logging.CRITICAL)
 
 
 def connect(settings: Settings, passwords: Passwords, admin: bool = True) -> Connection:
