@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -61,6 +61,7 @@ def test_the_smallest_network_has_room_for_nodes_and_a_pool() -> None:
     assert network.pool == (IPv4Address("10.77.0.12"), IPv4Address("10.77.0.14"))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 255))
 def test_an_address_is_accepted_exactly_between_the_gateway_and_the_pool(last: int) -> None:
     data = good()

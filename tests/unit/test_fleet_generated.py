@@ -3,7 +3,6 @@
 import copy
 import math
 from collections import Counter
-from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -41,12 +40,17 @@ trees = st.recursive(
 )
 
 
-def _places(data: Any) -> Iterator[tuple[Any, Any]]:
-    """Every (mapping or list, key) in `data`, outermost first."""
-    for key in list(data) if isinstance(data, dict) else range(len(data)):
-        yield data, key
-        if isinstance(data[key], dict | list):
-            yield from _places(data[key])
+def _places(data: Any) -> list[tuple[Any, Any]]:
+    """Every (mapping or list, key) in `data`."""
+    found: list[tuple[Any, Any]] = []
+    open_ends = [data]
+    while open_ends:
+        here = open_ends.pop()
+        for key in list(here) if isinstance(here, dict) else range(len(here)):
+            found.append((here, key))
+            if isinstance(here[key], dict | list):
+                open_ends.append(here[key])
+    return found
 
 
 @st.composite
@@ -54,7 +58,7 @@ def mutated(draw: st.DrawFn) -> Any:
     """The good fleet after one to four random changes."""
     data: Any = copy.deepcopy(GOOD)
     for _ in range(draw(st.integers(1, 4))):
-        places = list(_places(data))
+        places = _places(data)
         if not places:
             break
         here, key = places[draw(st.integers(0, len(places) - 1))]
@@ -62,11 +66,11 @@ def mutated(draw: st.DrawFn) -> Any:
             case "remove":
                 del here[key]
             case "replace":
-                here[key] = draw(trees)
+                here[key] = copy.deepcopy(draw(trees))
             case "weird":
-                here[key] = draw(st.sampled_from(WEIRD))
+                here[key] = copy.deepcopy(draw(st.sampled_from(WEIRD)))
             case "add" if isinstance(here, dict):
-                here[draw(keys)] = draw(trees)
+                here[draw(keys)] = copy.deepcopy(draw(trees))
             case "rename" if isinstance(here, dict):
                 here[draw(keys)] = here.pop(key)
             case "wrap":
