@@ -18,7 +18,7 @@ from stacks.errors import StakeyardError
 from stacks.hosts import facts_of, host_of
 from stacks.lifecycle import Diff, Report, State, compare
 from stacks.paths import REPOSITORY
-from stacks.ssh import Session, session
+from stacks.ssh import Session, last_line, session
 
 TIMEOUT_SECONDS = 1800
 
@@ -74,7 +74,7 @@ def run(
     try:
         with os.fdopen(reader) as lines:
             for line in lines:
-                checks.append(check_from(json.loads(line)))
+                checks.append(check_from(json.loads(line), several=len(opened.hosts) > 1))
                 progress(f"verify: check {len(checks)}: {checks[-1].name}")
         process.wait()
     finally:
@@ -97,8 +97,8 @@ def command(opened: Session, files: Sequence[Path], ini: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def check_from(line: Mapping[str, Any]) -> Check:
-    """A check from a line of stacks/check_report.py.
+def check_from(line: Mapping[str, Any], several: bool = False) -> Check:
+    """A check from a line of stacks/check_report.py; its name says which host where there are several.
 
     >>> check_from({"id": "roles/host/verify/test_node.py::test_the_clock_is_right[ssh://n1]", "outcome": "passed",
     ...             "reason": ""}).name
@@ -106,7 +106,7 @@ def check_from(line: Mapping[str, Any]) -> Check:
     """
     path, _, test = str(line["id"]).partition("::")
     found = re.fullmatch(r"(?:\w+::)?test_(\w+)(?:\[(.*)\])?", test)
-    parameters = re.sub(r"ssh://([\w-]+)", "", found[2] or "").strip("-") if found else ""
+    parameters = re.sub(r"ssh://([\w-]+)", r"\1" if several else "", found[2] or "").strip("-") if found else ""
     role = Path(path).parts[-3] if len(Path(path).parts) >= 3 else ""
     text = found[1].replace("_", " ") if found else test
     suffix = f" ({parameters})" if parameters else ""
@@ -155,9 +155,13 @@ class FleetVerification:
 
     def read(self, inputs: Mapping[str, Any], state: State, report: Report) -> None:
         """Run the checks again; what failed is drift."""
-        checks = self._run(inputs, report)
-        state["checks"] = [check.as_output() for check in checks]
-        state["drift"] = [f"check {c.name!r} failed: {c.reason}" for c in checks if c.outcome == "failed"]
+        try:
+            checks = self._run(inputs, report)
+        except StakeyardError as error:
+            state["drift"] = [str(error)]
+        else:
+            state["checks"] = [check.as_output() for check in checks]
+            state["drift"] = [f"check {c.name!r} failed: {c.reason}" for c in checks if c.outcome == "failed"]
         for line in state["drift"]:
             report.warning(f"fleet of {inputs['kind']}: {line}")
 
@@ -166,5 +170,9 @@ class FleetVerification:
 
     def _run(self, inputs: Mapping[str, Any], report: Report) -> list[Check]:
         with session([host_of(inputs, node) for node in inputs["nodes"]]) as opened:
+            for host in opened.hosts:
+                answer = opened.run(host.name, "true", timeout=45)
+                if answer.returncode != 0:
+                    raise StakeyardError(f"{host.name} is unreachable: {last_line(answer.stderr)}")
             facts = {"kind": inputs["kind"], "nodes": [facts_of(node) for node in inputs["nodes"]]}
             return run(opened, check_files(inputs["roles"], "fleet"), facts, report.progress)
