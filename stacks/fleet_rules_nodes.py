@@ -23,6 +23,7 @@ def check_kinds(fleet: Fleet, catalogue: Catalogue) -> None:
         except StakeyardError as error:
             raise refusal(f"{path}.vars.{kind.file.network_variable}", str(error)) from None
         _volumes(path, node, resolved)
+    _volume_names(fleet)
     _peers(fleet)
     _signers(fleet, catalogue)
 
@@ -56,6 +57,17 @@ def _volumes(path: str, node: Node, resolved: Resolved) -> None:
     for name, need in resolved.volumes.items():
         if need.required and name not in node.volumes:
             raise refusal(f"{path}.volumes.{name}", f"kind {node.kind} requires this volume; add it.")
+
+
+def _volume_names(fleet: Fleet) -> None:
+    """In the cloud a volume is named after its node and itself, so `a-b` + `c` is `a` + `b-c`."""
+    taken: dict[str, str] = {}
+    for name, node in fleet.nodes.items():
+        for key in node.volumes:
+            path, made = f"nodes.{name}.volumes.{key}", f"{name}-{key}"
+            if made in taken:
+                raise refusal(path, f"is named {made} in the cloud, like {taken[made]}; rename one of the nodes.")
+            taken[made] = path
 
 
 def _peers(fleet: Fleet) -> None:
