@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import textwrap
 import typing
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -33,7 +34,11 @@ def modules() -> Iterator[ModuleType]:
     """Every module of the SDK."""
     yield pulumi_openstack
     for found in pkgutil.walk_packages(pulumi_openstack.__path__, "pulumi_openstack."):
-        yield importlib.import_module(found.name)
+        with warnings.catch_warnings():
+            # Classes under an older name say so when they are imported; we want them all the same.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module = importlib.import_module(found.name)
+        yield module
 
 
 def flatten(types: Mapping[str, Any], nested: Callable[[type], Mapping[str, Any]], prefix: str = "") -> dict[str, str]:
