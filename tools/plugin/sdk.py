@@ -7,8 +7,9 @@ import pkgutil
 import textwrap
 import typing
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -30,15 +31,14 @@ class Signature:
     outputs: dict[str, str] = field(default_factory=dict)
 
 
-def modules() -> Iterator[ModuleType]:
+@cache
+def modules() -> tuple[ModuleType, ...]:
     """Every module of the SDK."""
-    yield pulumi_openstack
-    for found in pkgutil.walk_packages(pulumi_openstack.__path__, "pulumi_openstack."):
-        with warnings.catch_warnings():
-            # Classes under an older name say so when they are imported; we want them all the same.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            module = importlib.import_module(found.name)
-        yield module
+    with warnings.catch_warnings():
+        # Classes under an older name say so when they are imported; we want them all the same.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found = pkgutil.walk_packages(pulumi_openstack.__path__, "pulumi_openstack.")
+        return (pulumi_openstack, *(importlib.import_module(module.name) for module in found))
 
 
 def flatten(types: Mapping[str, Any], nested: Callable[[type], Mapping[str, Any]], prefix: str = "") -> dict[str, str]:
