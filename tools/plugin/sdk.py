@@ -6,7 +6,6 @@ import inspect
 import pkgutil
 import textwrap
 import typing
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -34,11 +33,8 @@ class Signature:
 @cache
 def modules() -> tuple[ModuleType, ...]:
     """Every module of the SDK."""
-    with warnings.catch_warnings():
-        # Classes under an older name say so when they are imported; we want them all the same.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        found = pkgutil.walk_packages(pulumi_openstack.__path__, "pulumi_openstack.")
-        return (pulumi_openstack, *(importlib.import_module(module.name) for module in found))
+    found = pkgutil.walk_packages(pulumi_openstack.__path__, "pulumi_openstack.")
+    return (pulumi_openstack, *(importlib.import_module(module.name) for module in found))
 
 
 def flatten(types: Mapping[str, Any], nested: Callable[[type], Mapping[str, Any]], prefix: str = "") -> dict[str, str]:
