@@ -8,6 +8,8 @@ from pathlib import Path
 from images.lab import cgroups, network
 from images.lab.settings import Settings
 
+_PROPAGATE = Path("/run/systemd/nspawn/propagate")
+
 
 def loops_of(backing: Mapping[str, str], settings: Settings) -> list[str]:
     """Loop devices whose backing file lies in this lab's instance directory (a path that no host has)."""
@@ -43,6 +45,9 @@ def clean(settings: Settings) -> None:
     for device in loops_of(loop_devices(), settings):
         subprocess.run(["losetup", "--detach", device], capture_output=True, check=False)
     network.down(settings)
+    for machine in settings.machines:  # where systemd-nspawn passes mounts into a node; empty
+        with contextlib.suppress(OSError):
+            (_PROPAGATE / machine).rmdir()
     cgroups.remove(settings.cgroup)
 
 
@@ -51,8 +56,7 @@ def leftovers(settings: Settings) -> list[str]:
     found = [f"process {process}" for process in sorted(cgroups.processes(settings.cgroup))]
     found += [f"mount {target}" for target in mounts_below(Path("/proc/mounts").read_text(), settings.state)]
     found += [f"loop device {device}" for device in loops_of(loop_devices(), settings)]
-    if Path("/sys/class/net", settings.bridge).exists():
-        found.append(f"bridge {settings.bridge}")
+    found += [f"network interface {interface}" for interface in network.present(settings)]
     if settings.table in network.tables():
         found.append(f"nftables table {settings.table}")
     found += [f"control group {group}" for group in cgroups.groups(settings.cgroup) if group.exists()]

@@ -44,9 +44,10 @@ class File:
 
 def nodes(settings: Settings, virt: Virt, second: Virt) -> tuple[NodeSpec, NodeSpec]:
     """Both nodes of a lab: the controller computes too."""
+    first, second_machine = settings.machines
     return (
-        NodeSpec("controller", virt, f"{settings.name}-1", f"{settings.name}-controller", settings.controller),
-        NodeSpec("compute", second, f"{settings.name}-2", f"{settings.name}-compute", settings.compute),
+        NodeSpec("controller", virt, first, f"{settings.name}-controller", settings.controller),
+        NodeSpec("compute", second, second_machine, f"{settings.name}-compute", settings.compute),
     )
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import IO
 
 import keystoneauth1.exceptions
 import openstack
@@ -68,10 +69,13 @@ def problems(connection: Connection, since: dt.datetime) -> list[str]:
     return found
 
 
-def await_ready(connection: Connection, since: dt.datetime, seconds: float) -> None:
+def await_ready(connection: Connection, since: dt.datetime, seconds: float, log: IO[str]) -> None:
     """Return when nothing is missing; raise with what is when the time is over."""
-    limit = time.monotonic() + seconds
+    begin = time.monotonic()
+    limit = begin + seconds
     while found := problems(connection, since):
+        log.write(f"{time.monotonic() - begin:.0f} s: missing {', '.join(found)}\n")
+        log.flush()
         if time.monotonic() > limit:
             raise StakeyardError(f"The lab is not ready after {seconds:.0f} s, still missing: {', '.join(found)}.")
         time.sleep(2)

@@ -52,7 +52,7 @@ def base_archive() -> cache.Archive:
 def nodes_digest(settings: Settings, virt: str, second: str, dns: str) -> str:
     """Digest of everything that the initialised nodes depend on."""
     inputs = cache.files_below(rootfs.FILES)
-    for module in (seed, names, making, configuration):
+    for module in (seed, names, configuration):
         inputs[str(module.__name__)] = Path(str(module.__file__)).read_bytes()
     base = rootfs.identity(settings.state / "base")
     inputs["lab"] = json.dumps([settings.name, str(settings.network), virt, second, dns, base]).encode()
@@ -135,10 +135,12 @@ class Lab:
             preflight.check_room(facts, self.settings, made=(self.settings.state / "base").exists())
         self._base()
         made = self._nodes_made()
-        self.steps.run("network", "bridge and address translation", lambda _: network.up(self.settings))
-        for node in self.nodes(made):
-            making.start(self.steps, node)
-        making.await_ready(self.settings, self.steps, self.booted_at)
+        if len(self.running()) < 2:
+            self.steps.run("network", "bridge and address translation", lambda _: network.up(self.settings))
+            for node in self.nodes(made):
+                making.start(self.steps, node)
+        if self.problems():
+            making.await_ready(self.settings, self.steps, self.booted_at)
         self._publish(made)
         self.steps.say(f"lab is up: cloud `{self.settings.cloud}` in {cloud.user_file()}")
 

@@ -19,6 +19,10 @@ join() { # HIERARCHY
       if [ -e "$path/$file" ] && [ -z "$(cat "$path/$file")" ]; then cat "$above/$file" > "$path/$file"; fi
     done
   done
+  # The whole lab counts as one process beside those outside any group, unless it has more shares.
+  top=$1/${group%%/*}
+  if [ -e "$top/cpu.shares" ]; then echo 4096 > "$top/cpu.shares"; fi
+  if [ -e "$top/cpu.weight" ]; then echo 400 > "$top/cpu.weight"; fi
   echo $$ > "$path/cgroup.procs"
 }
 awk '$3 == "cgroup" || $3 == "cgroup2" {print $2}' /proc/mounts | while read -r hierarchy; do join "$hierarchy"; done

@@ -68,7 +68,7 @@ def await_ready(settings: Settings, steps: Steps, since: Callable[[], dt.datetim
         steps.run(
             "ready",
             "wait until every service has reported",
-            lambda _: health.await_ready(connection, since(), _READY_SECONDS),
+            lambda log: health.await_ready(connection, since(), _READY_SECONDS, log),
         )
 
 

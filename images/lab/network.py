@@ -38,15 +38,23 @@ def up(settings: Settings) -> None:
 
 
 def down(settings: Settings) -> None:
-    """Remove the bridge and the table, and switch forwarding back unless another lab needs it."""
+    """Remove the interfaces and the table, and switch forwarding back unless another lab needs it.
+
+    The nodes' interfaces outlive killed nodes for minutes: connections that were cut off hold the network namespace.
+    """
     _delete_table(settings.table)
-    if Path("/sys/class/net", settings.bridge).exists():
-        _ip("link", "delete", settings.bridge)
+    for interface in present(settings):
+        _ip("link", "delete", interface)
     saved = settings.state / "ip_forward"
     if saved.exists():
         if not any(table.startswith("stakeyard_") for table in tables()):
             _FORWARD.write_text(saved.read_text())
         saved.unlink()
+
+
+def present(settings: Settings) -> list[str]:
+    """The lab's interfaces that exist on the host now."""
+    return [interface for interface in settings.interfaces if Path("/sys/class/net", interface).exists()]
 
 
 def tables() -> list[str]:

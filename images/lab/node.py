@@ -10,6 +10,7 @@ from typing import IO
 from images.lab import cgroups, configuration, rootfs
 from images.lab.configuration import NodeSpec
 from images.lab.settings import MTU, Settings
+from images.lab.steps import last_line
 from stacks.errors import StakeyardError
 
 _HERE = Path(__file__).parent
@@ -78,22 +79,21 @@ class Node:
 
     def start(self) -> None:
         """Boot the node unless it runs; return when its system bus answers."""
-        if self.leader() is None:
-            self._launch()
+        launched = self._launch() if self.leader() is None else None
         limit = time.monotonic() + 60
-        while time.monotonic() < limit:
+        while time.monotonic() < limit and (launched is None or launched.poll() is None):
             if self.leader() and self.succeeds("test", "-S", "/run/dbus/system_bus_socket"):
-                interface = f"vb-{self.spec.machine}"
-                subprocess.run(["ip", "link", "set", interface, "mtu", str(MTU)], check=True)
+                subprocess.run(["ip", "link", "set", f"vb-{self.spec.machine}", "mtu", str(MTU)], check=True)
                 return
             time.sleep(0.3)
-        raise StakeyardError(f"Node {self.spec.role} of the lab did not boot within 60 s: see {self.console}.")
+        told = last_line(self.console.read_text(errors="replace"))
+        raise StakeyardError(f"Node {self.spec.role} of the lab did not boot: {told} (log: {self.console}).")
 
-    def _launch(self) -> None:
+    def _launch(self) -> subprocess.Popen[bytes]:
         devices = [f"--bind={device}" for device in _DEVICES if Path(device).exists()]
         volumes = self.settings.state / "volumes"
         with self.console.open("w") as console:
-            subprocess.Popen(
+            return subprocess.Popen(
                 [
                     "unshare",
                     "--mount",

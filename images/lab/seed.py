@@ -14,7 +14,6 @@ from images.lab.credentials import Passwords
 from images.lab.settings import Settings
 from stacks.errors import StakeyardError
 
-
 # It warns of every attempt to reach an API that is not up yet, which is what waiting looks like.
 logging.getLogger("keystoneauth").setLevel(logging.CRITICAL)
 

@@ -41,6 +41,16 @@ class Settings:
         return f"br-{self.name}"
 
     @property
+    def machines(self) -> tuple[str, str]:
+        """What systemd-nspawn calls the nodes; their network interfaces on the host are named after it."""
+        return f"{self.name}-1", f"{self.name}-2"
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """The lab's network interfaces on the host, the bridge last."""
+        return (*(f"vb-{machine}" for machine in self.machines), self.bridge)
+
+    @property
     def table(self) -> str:
         """The nftables table (family ip) with the lab's NAT."""
         return f"stakeyard_{self.name}"

@@ -51,7 +51,7 @@ def test_only_its_owner_may_read_an_archive(archive: Archive) -> None:
 def test_a_truncated_archive_is_refused_and_nothing_is_unpacked(archive: Archive, tmp_path: Path) -> None:
     with archive.path.open("r+b") as file:
         file.truncate(archive.path.stat().st_size - 1000)
-    with pytest.raises(StakeyardError, match="0123.tar.zst is broken .* remove it"):
+    with pytest.raises(StakeyardError, match=r"0123\.tar\.zst is broken .* remove it"):
         archive.unpack(tmp_path / "to", _log(tmp_path))
     assert not (tmp_path / "to").exists()
 
