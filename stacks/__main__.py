@@ -49,7 +49,8 @@ def verify(kind: str, machines: Mapping[str, Machine]) -> FleetChecks:
 def summary(machine: Machine) -> dict[str, object]:
     """What the stack exports of a node."""
     done = machine.convergence
-    return {"kind": machine.node.kind, "address": machine.address, "versions": done.versions, "checks": done.checks}
+    converged = {"host_key": done.host_key, "versions": done.versions, "checks": done.checks}
+    return {"kind": machine.node.kind, "address": machine.address, **converged}
 
 
 try:

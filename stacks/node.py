@@ -27,7 +27,7 @@ class Machine(pulumi.ComponentResource):
         super().__init__("stakeyard:index:Node", name, None, pulumi.ResourceOptions(parent=site))
         kept = pulumi.ResourceOptions(parent=self, protect=not fleet.throwaway)
         port = self._port(name, node, site, kept)
-        volumes = self._volumes(name, node, kept)
+        volumes = self._volumes(name, node, site, kept)
         address, reachable = self._address(name, fleet, site, port, kept)
         server = self._server(name, node, site, port, after)
         attached = [
@@ -56,7 +56,7 @@ class Machine(pulumi.ComponentResource):
     def _port(self, name: str, node: Node, site: Site, opts: pulumi.ResourceOptions) -> openstack.networking.Port:
         return openstack.networking.Port(
             name,
-            name=name,
+            name=site.mark(name),
             network_id=site.network.id,
             fixed_ips=[{"subnet_id": site.subnet.id, "ip_address": str(node.address)}],
             mac_address=node.mac,
@@ -65,11 +65,13 @@ class Machine(pulumi.ComponentResource):
             opts=opts,
         )
 
-    def _volumes(self, name: str, node: Node, opts: pulumi.ResourceOptions) -> dict[str, openstack.blockstorage.Volume]:
+    def _volumes(
+        self, name: str, node: Node, site: Site, opts: pulumi.ResourceOptions
+    ) -> dict[str, openstack.blockstorage.Volume]:
         return {
             key: openstack.blockstorage.Volume(
                 f"{name}-{key}",
-                name=f"{name}-{key}",
+                name=site.mark(f"{name}-{key}"),
                 size=volume.size_gib,
                 volume_type=volume.type,
                 metadata=volume.metadata,
@@ -90,7 +92,7 @@ class Machine(pulumi.ComponentResource):
             name,
             pool=fleet.network.external,
             # A floating address has no name: this is how it is recognised in the cloud.
-            description=f"Stakeyard {pulumi.get_stack()} {name}",
+            description=site.mark(name),
             opts=opts,
         )
         # The association is with the port, so a new server keeps the address.
@@ -109,7 +111,7 @@ class Machine(pulumi.ComponentResource):
         root = node.root_volume
         return openstack.compute.Instance(
             name,
-            name=name,
+            name=site.mark(name),
             image_id=None if root else image,
             block_devices=[
                 {

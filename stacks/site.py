@@ -41,6 +41,7 @@ class Site(pulumi.ComponentResource):
         """Make the shared part of `fleet`; `name` is the prefix of everything made."""
         super().__init__("stakeyard:index:Site", name, None, pulumi.ResourceOptions(providers=[provider]))
         child = pulumi.ResourceOptions(parent=self)
+        self._prefix = name
         self.network = openstack.networking.Network(name, name=name, admin_state_up=True, opts=child)
         first, last = fleet.network.pool
         self.subnet = openstack.networking.Subnet(
@@ -76,3 +77,7 @@ class Site(pulumi.ComponentResource):
         }
         self.images = Images(name, fleet.images, child)
         self.register_outputs({})
+
+    def mark(self, name: str) -> str:
+        """The name of a node's object in the cloud: with the stack's name, as two stacks may share a project."""
+        return f"{self._prefix}-{name}"

@@ -41,8 +41,9 @@ def _items(cloud: Any) -> Iterator[tuple[str, Any, Callable[[Any], object]]]:
 
 
 def _belongs(item: Any, stack: str) -> bool:
-    name, description = getattr(item, "name", "") or "", getattr(item, "description", "") or ""
-    return name == stack or name.startswith(f"{stack}-") or description.startswith(f"{stack}-")
+    mark = f"stakeyard-{stack}"
+    said = (getattr(item, "name", "") or "", getattr(item, "description", "") or "")
+    return any(text == mark or text.startswith(f"{mark}-") for text in said)
 
 
 def of(cloud: Any, stack: str) -> dict[str, str]:

@@ -51,6 +51,8 @@ def test_a_stack_file_becomes_nodes_with_addresses_versions_and_checks(fleet: di
     assert set(program.exports) == {"nodes", "fleet_checks"}
     assert set(program.exports["nodes"]) == set(fleet["nodes"])
     for exported in program.exports["nodes"].values():
+        key = exported.pop("host_key")
+        assert key == "ssh-ed25519 A", "an operator pins it in known_hosts"
         assert exported == {"kind": "bitcoin", "address": ADDRESS, "versions": {"x": "1"}, "checks": []}
 
 
@@ -128,7 +130,20 @@ def test_ports_have_fixed_addresses_and_floating_ones_hang_on_ports(fleet: dict[
 def test_floating_addresses_say_whose_they_are(fleet: dict[str, Any], stack: str) -> None:
     program = run(fleet, stack)
     found = {ip.name: ip.inputs["description"] for ip in program.of(":FloatingIp")}
-    assert found == {name: f"Stakeyard {stack} {name}" for name in fleet["nodes"]}
+    assert found == {name: f"stakeyard-{stack}-{name}" for name in fleet["nodes"]}
+
+
+def test_two_stacks_of_one_project_share_no_name_in_the_cloud(fleet: dict[str, Any], stack: str) -> None:
+    program = run(fleet, stack)
+    for kind in (
+        "networking/port:Port",
+        "compute/instance:Instance",
+        "blockstorage/volume:Volume",
+        "Network",
+        "SecGroup",
+    ):
+        for resource in program.of(kind):
+            assert str(resource.inputs["name"]).startswith(f"stakeyard-{stack}"), resource.name
 
 
 def test_a_wave_waits_for_the_one_before_to_have_converged(fleet: dict[str, Any], stack: str) -> None:
