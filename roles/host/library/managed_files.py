@@ -84,9 +84,8 @@ def write(module, item):
     with os.fdopen(descriptor, "wb") as file:
         file.write(to_bytes(item["content"]))
     attributes(module, item, name)
-    if os.path.islink(item["path"]):
-        os.unlink(item["path"])
-    module.atomic_move(name, item["path"], keep_dest_attrs=False)
+    # Not module.atomic_move: that gives a file which was not there before the default mode and owner.
+    os.replace(name, item["path"])
 
 
 def attributes(module, item, path):
