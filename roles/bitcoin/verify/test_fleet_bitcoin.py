@@ -1,0 +1,120 @@
+"""What must hold between the Bitcoin nodes of one fleet."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+import yaml
+
+ROLE = Path(__file__).resolve().parent.parent
+CLI = "/opt/stakeyard/bitcoin/current/bin/bitcoin-cli -conf=/etc/bitcoin/credentials/monitor.conf"
+PATIENCE = 180.0
+PAUSE = 3.0
+Node = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def nodes(facts: Mapping[str, Any]) -> Sequence[Node]:
+    """All nodes of the kind."""
+    found: Sequence[Node] = facts["nodes"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def hosts(facts: Mapping[str, Any], nodes: Sequence[Node]) -> Mapping[str, Any]:
+    """A connection to each node by its name."""
+    config = facts["ssh_config"]
+    return {
+        node["name"]: testinfra.get_host(f"ssh://{node['name']}", ssh_config=config, sudo=True) for node in nodes
+    }
+
+
+def network_of(node: Node) -> str:
+    """The chain network of a node."""
+    return str(node["variables"].get("bitcoin_network", "main"))
+
+
+def ask(host: Any, call: str) -> Any:
+    """The answer to an RPC call that needs no arguments."""
+    return json.loads(host.check_output(f"{CLI} {call}"))
+
+
+def within(seconds: float, met: Callable[[], bool]) -> bool:
+    """Whether the condition is met before the time is over."""
+    end = time.monotonic() + seconds
+    while not met():
+        if time.monotonic() > end:
+            return False
+        time.sleep(PAUSE)
+    return True
+
+
+def same_network(nodes: Sequence[Node]) -> Iterator[Sequence[Node]]:
+    """The nodes, network by network."""
+    for network in sorted({network_of(node) for node in nodes}):
+        yield [node for node in nodes if network_of(node) == network]
+
+
+def test_every_node_is_connected_to_its_peers(nodes: Sequence[Node], hosts: Mapping[str, Any]) -> None:
+    by_name = {node["name"]: node for node in nodes}
+    for node in nodes:
+        wanted = {
+            peer["address"] for peer in node["peers"]
+            if peer["name"] not in by_name or network_of(by_name[peer["name"]]) == network_of(node)
+        }  # fmt: skip
+
+        def connected(node: Node = node, wanted: set[str] = wanted) -> bool:
+            peers = ask(hosts[node["name"]], "getpeerinfo")
+            return wanted <= {peer["addr"].rpartition(":")[0] for peer in peers}
+
+        assert within(PATIENCE, connected), f"{node['name']} has no connection to all of {sorted(wanted)}"
+
+
+def test_the_tip_is_the_same_everywhere(nodes: Sequence[Node], hosts: Mapping[str, Any]) -> None:
+    for group in same_network(nodes):
+        seen: dict[str, str] = {}
+
+        def equal(group: Sequence[Node] = group, seen: dict[str, str] = seen) -> bool:
+            for node in group:
+                seen[node["name"]] = hosts[node["name"]].check_output(f"{CLI} getbestblockhash")
+            return len(set(seen.values())) == 1
+
+        assert within(PATIENCE, equal), f"tips differ: {seen}"
+
+
+def test_the_tip_advances_where_a_node_mines(nodes: Sequence[Node], hosts: Mapping[str, Any]) -> None:
+    for group in same_network(nodes):
+        miners = [node for node in group if node["variables"].get("bitcoin_regtest_mine_seconds", 0) > 0]
+        if not miners:
+            continue
+        before = {node["name"]: ask(hosts[node["name"]], "getblockcount") for node in group}
+        for node in group:
+
+            def further(name: str = node["name"], height: int = before[node["name"]]) -> bool:
+                return int(ask(hosts[name], "getblockcount")) > height
+
+            assert within(PATIENCE, further), f"{node['name']} stays at block {before[node['name']]}"
+
+
+def connects(host: Any, address: str, port: int) -> bool:
+    """Whether a TCP connection from `host` is accepted."""
+    script = f"import socket; socket.create_connection(('{address}', {port}), timeout=5)"
+    return bool(host.run(f'python3 -c "{script}"').succeeded)
+
+
+def test_ports_are_open_to_other_nodes_exactly_as_declared(nodes: Sequence[Node], hosts: Mapping[str, Any]) -> None:
+    ports = yaml.safe_load((ROLE / "node.yml").read_text())["ports"]
+    for one, other in combinations(nodes, 2):
+        for source, target in ((one, other), (other, one)):
+            for name, rule in ports.items():
+                number = rule["port"][network_of(target)] if isinstance(rule["port"], dict) else rule["port"]
+                declared = rule["reach"] in ("internet", "site") or (
+                    rule["reach"] == "peers" and source["name"] in {peer["name"] for peer in target["peers"]}
+                )
+                seen = connects(hosts[source["name"]], target["address"], number)
+                assert seen == declared, f"{name} ({number}) of {target['name']} from {source['name']}: open is {seen}"
