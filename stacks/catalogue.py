@@ -152,7 +152,7 @@ def load_catalogue(roles: Path | None = None) -> Catalogue:
 def _node_file(path: Path) -> NodeFile:
     data = read_yaml(path)
     try:
-        require_plain(data)
+        require_plain(data, "the file")
         file = NodeFile.model_validate(data)
     except ValidationError as error:
         raise StakeyardError(f"{path}: {sentence(error, data, whole='the file')}") from None
@@ -191,7 +191,9 @@ def _check(path: Path, kind: Kind, host: NodeFile) -> None:
 def _for(value: "PerNetwork[T]", network: str | None, place: str) -> T:
     if not isinstance(value, dict):
         return value
-    if network is None or network not in value:
+    if network is None:
+        raise StakeyardError(f"must be plain text, as {place} depends on it; write the network.")
+    if network not in value:
         raise StakeyardError(f"node.yml has no {place} for the network {shown(network)}; {near(str(network), value)}")
     return value[network]
 

@@ -30,7 +30,7 @@ def read_fleet_part(path: Path) -> object:
     data = parse_yaml(read_bytes(path))
     if not isinstance(data, dict):
         raise StakeyardError(f"must be a mapping with the key config, not {shown(data)}; see docs/stack-file.md.")
-    require_plain(data)
+    require_plain(data, "the file")
     for key in data:
         if key not in StackFile.model_fields:
             raise refusal(key, f"is not a key of a Pulumi stack file; {near(key, StackFile.model_fields)}")

@@ -154,32 +154,32 @@ def _problem(detail: ErrorDetails) -> str:
     return problem
 
 
-def require_plain(data: object, place: tuple[object, ...] = ()) -> None:
+def require_plain(data: object, whole: str = "stakeyard:fleet", place: tuple[object, ...] = ()) -> None:
     """Refuse what no stack file can mean: keys that are no text, dates, infinity, control characters, deep nesting."""
     if len(place) > MAX_DEPTH:
         raise refusal(key_path(place[:4]), f"is nested deeper than {MAX_DEPTH} levels; write it flatter.")
     if isinstance(data, dict):
         for key, value in data.items():
             if not isinstance(key, str):
-                raise refusal(key_path(place), f"the key {shown(key)} is not text; put the key in quotes.")
-            _require_text(key, place, "the key")
-            require_plain(value, (*place, key))
+                raise refusal(key_path(place, whole), f"the key {shown(key)} is not text; put the key in quotes.")
+            _require_text(key, key_path(place, whole), "the key")
+            require_plain(value, whole, (*place, key))
     elif isinstance(data, list | tuple):
         for index, value in enumerate(data):
-            require_plain(value, (*place, index))
+            require_plain(value, whole, (*place, index))
     elif isinstance(data, str):
-        _require_text(data, place, "the text")
+        _require_text(data, key_path(place, whole), "the text")
     elif isinstance(data, float):
         if not math.isfinite(data):
-            raise refusal(key_path(place), f"{data} is not a number one can use; correct the value.")
+            raise refusal(key_path(place, whole), f"{data} is not a number one can use; correct the value.")
     elif isinstance(data, int) and data.bit_length() > 128:
-        raise refusal(key_path(place), "is a number of too many digits; correct the value")
+        raise refusal(key_path(place, whole), "is a number of too many digits; correct the value")
     elif data is not None and not isinstance(data, bool | int):
         name = type(data).__name__
-        raise refusal(key_path(place), f"is read as a {name}, which no key takes; put the value in quotes.")
+        raise refusal(key_path(place, whole), f"is read as a {name}, which no key takes; put the value in quotes.")
 
 
-def _require_text(text: str, place: tuple[object, ...], what: str) -> None:
+def _require_text(text: str, path: str, what: str) -> None:
     for character in text:
         if (
             "\ud800" <= character <= "\udfff"
@@ -187,4 +187,4 @@ def _require_text(text: str, place: tuple[object, ...], what: str) -> None:
             or character == "\x7f"
         ):
             code = json.dumps(character).strip('"')
-            raise refusal(key_path(place), f"{what} holds the control character {code}; remove it.")
+            raise refusal(path, f"{what} holds the control character {code}; remove it.")

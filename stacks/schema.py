@@ -20,11 +20,28 @@ from stacks.catalogue_roles import Option
 from stacks.errors import StakeyardError
 from stacks.fleet_file import FLEET_KEY, StackFile
 from stacks.fleet_models import ExistingImage, Fleet, GoldenImage, Group, Network, Node, Operators, RootVolume, Volume
+from stacks.fleet_types import WIDEST_PUBLIC_RANGE
 
 SCHEMA, REFERENCE = Path("docs/stack-file.schema.json"), Path("docs/stack-file.md")
 
 _TYPES = {"str": "string", "path": "string", "int": "integer", "float": "number"}
 _TYPES |= {"bool": "boolean", "list": "array", "dict": "object"}
+RULES = (
+    "An unknown key anywhere, with the key that was probably meant; a value of another type; a key that is twice.",
+    f"SSH from everywhere. A public operator range is at most a /{WIDEST_PUBLIC_RANGE}; private ones (RFC 1918) may be "
+    "larger. No range may overlap another, or `network.cidr`.",
+    "A key file that is missing, swapped with its other half, or (the private one) readable by other users.",
+    "An address outside `network.cidr`, in its last quarter, of the gateway or of two nodes; a MAC address of two.",
+    "A zone, group, image, peer or wave member that is not declared; a peer of another kind; a node in two waves or none.",
+    "A group whose nodes need more hosts than it has, or must share a host across zones.",
+    "A variable that the kind's roles do not have, of another type than they say, or that the program itself sets.",
+    "A volume that the kind does not know, a required one that is missing, one smaller than the chain needs.",
+    "Two signers with one key: hexadecimal keys are compared without regard to case and `0x`.",
+    "An existing image without a pin: clouds replace images under one name.",
+    "On Open Telekom Cloud (`platform: otc`): other networks than `admin_external_net`, other policies than "
+    "`anti-affinity`, other volume types than its own, images that do not boot from disk.",
+    "Plain scalars that readers of YAML disagree about (`0755`, `1_000`, dates), tags, tabs, anchors, two documents.",
+)
 _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("The fleet", FLEET_KEY, Fleet),
     ("Operators", "operators", Operators),
@@ -118,7 +135,11 @@ def _lines(catalogue: Catalogue) -> Iterator[str]:
         "",
         "Names of nodes, images, groups are DNS labels: lower-case letters, digits and hyphens, at most 40 characters.",
         "A value under `vars` may be a Pulumi secret (`secure: ...`); anchors and aliases are refused.",
+        "",
+        "Examples: [`Pulumi.lab.yaml`](../stacks/Pulumi.lab.yaml) (the lab) and",
+        "[`Pulumi.otc-eu-de.yaml`](../stacks/Pulumi.otc-eu-de.yaml) (Open Telekom Cloud).",
     )
+    yield from ("", "## What is refused", "", *(f"- {rule}" for rule in RULES))
     for title, place, model in _SECTIONS:
         yield from ("", f"## {title}", "", f"`{place}`", "", "| key | needed | what it is |", "|---|---|---|")
         for name, field in model.model_fields.items():

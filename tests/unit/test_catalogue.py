@@ -180,6 +180,7 @@ def test_a_bad_node_yml_is_refused_with_its_file_and_key(name: str, tmp_path: Pa
             "line 1: expected the node content, but found '<stream end>'; correct the YAML.",
         ),
         ("ledger/node.yml", "", "the file: must be a mapping, not nothing; correct the value."),
+        ("ledger/node.yml", "1: x", "the file: the key 1 is not text; put the key in quotes."),
         ("ledger/defaults/main.yml", "- a\n", "must be a mapping of variables; correct the file."),
         ("ledger/tasks/main.yml", "- a: b\n  a: c\n", "line 2: [0].a: this key is there twice; keep one of them."),
     ],
