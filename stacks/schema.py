@@ -32,7 +32,7 @@ RULES = (
     "larger. No range may overlap another, or `network.cidr`.",
     "A key file that is missing, swapped with its other half, or (the private one) readable by other users.",
     "An address outside `network.cidr`, in its last quarter, of the gateway or of two nodes; a MAC address of two.",
-    "A zone, group, image, peer or wave member that is not declared; a peer of another kind; a node in two waves or none.",
+    "A zone, group, image, peer or wave member that is not declared; a peer of another kind; a node in two waves.",
     "A group whose nodes need more hosts than it has, or must share a host across zones.",
     "A variable that the kind's roles do not have, of another type than they say, or that the program itself sets.",
     "A volume that the kind does not know, a required one that is missing, one smaller than the chain needs.",
