@@ -1,7 +1,8 @@
 """Boot an image under QEMU with a metadata service of its own and log in: the proof that an image works.
 
-`python -m images.node.boot [DISK [COMMAND...]]` prints the seconds from power on to a shell over SSH, by the clock and of CPU.
-Without DISK, or with `current`, it is the current image with direct kernel boot; with `bootable.qcow2` it is the way other clouds boot.
+`python -m images.node.boot [DISK [COMMAND...]]` prints the seconds from power on to a shell over SSH, by the clock and
+of CPU. Without DISK, or with `current`, it is the current image with direct kernel boot; with a `bootable.qcow2` it is
+the way other clouds boot.
 """
 
 import contextlib

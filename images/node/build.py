@@ -37,7 +37,8 @@ RECIPE = (
     "--dpkgopt=path-include=/usr/share/i18n/SUPPORTED",  # the package `locales` reads it when it is configured
     "--dpkgopt=force-unsafe-io",
     # The kernel package makes an initrd that nobody boots, as its settings come later: let that be a small one.
-    r"""--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d"; echo MODULES=list >"$1/etc/initramfs-tools/conf.d/stakeyard" """,
+    '--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d"; '
+    'echo MODULES=list >"$1/etc/initramfs-tools/conf.d/stakeyard" ',
 )
 # For direct kernel boot; the manifest tells it to whoever uploads the image.
 COMMAND_LINE = "root=/dev/vda ro console=tty0 console=ttyS0 quiet noresume"
@@ -101,15 +102,16 @@ def _make(digest: str, report: Report) -> Path:
             report("node image: configure")
             root = new / "root"
             root.mkdir()
-            _run(["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-f", packages, "-C", root], log)
+            _run(["tar", "-x", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-f", packages, "-C", root], log)
             installed = _installed(root)
             _configure(root, log)
             report("node image: write the disk")
             _write(root, new, log)
     except subprocess.CalledProcessError as error:
-        tail = " ".join(log_file.read_text(errors="replace").split("\n")[-4:]).strip()
+        tail = " ".join(log_file.read_text(errors="replace").split("\n")[-4:]).strip()[-300:]
+        program = Path(str(error.cmd[0])).name
         raise StakeyardError(
-            f"Building the node image failed in `{Path(str(error.cmd[0])).name}`: {tail[-300:]} (all of it: {log_file})."
+            f"Building the node image failed in `{program}`: {tail} (all of it: {log_file})."
         ) from error
     shutil.rmtree(root)
     manifest = _manifest(digest, installed, {name: _sha256(new / name) for name in FILES})
@@ -170,7 +172,8 @@ def _write(root: Path, new: Path, log: IO[str]) -> None:
     for pattern, name in (("vmlinuz-*", "vmlinuz"), ("initrd.img-*", "initrd.img")):
         (newest,) = sorted(boot.glob(pattern))[-1:] or [boot / name]
         shutil.copyfile(newest, new / name)
-    _run(["sh", "-c", 'tar --numeric-owner --xattrs -C "$1" -cf - . | zstd -q -3 -T0 -o "$2"', "sh", root, new / "rootfs.tar.zst"], log)
+    archive = f"--file={new / 'rootfs.tar.zst'}"
+    _run(["tar", "-c", "--numeric-owner", "--xattrs", "-I", "zstd -q -3 -T0", archive, "-C", root, "."], log)
     raw = new / "disk.raw"
     _run(["mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", root, raw, DISK_SIZE], log)
     _run(["qemu-img", "convert", "-O", "qcow2", "-c", "-o", "compression_type=zstd", raw, new / "disk.qcow2"], log)

@@ -52,7 +52,7 @@ def main() -> None:
         if name.lower() == "content-length":
             length = int(value)
     status, text = answer(method, path, request.read(length).decode(), Path(sys.argv[1]))
-    head = f"HTTP/1.1 {status} -\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+    head = f"HTTP/1.1 {status} -\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
     sys.stdout.write(head + text)
     sys.stdout.flush()
 

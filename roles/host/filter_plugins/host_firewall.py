@@ -2,6 +2,9 @@
 
 import ipaddress
 from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+N = TypeVar("N", ipaddress.IPv4Network, ipaddress.IPv6Network)
 
 
 def host_ranges(ranges: Iterable[str], version: int = 4) -> list[str]:
@@ -11,7 +14,13 @@ def host_ranges(ranges: Iterable[str], version: int = 4) -> list[str]:
     ['10.0.0.0/8']
     """
     networks = [ipaddress.ip_network(text) for text in ranges]
-    return [str(network) for network in ipaddress.collapse_addresses(n for n in networks if n.version == version)]
+    if version == 4:
+        return _merged(network for network in networks if isinstance(network, ipaddress.IPv4Network))
+    return _merged(network for network in networks if isinstance(network, ipaddress.IPv6Network))
+
+
+def _merged(networks: Iterable[N]) -> list[str]:
+    return [str(network) for network in ipaddress.collapse_addresses(networks)]
 
 
 def host_peers(lines: Iterable[str]) -> list[str]:

@@ -3,9 +3,11 @@
 
 import os
 import tempfile
+from pathlib import Path
+from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.text.converters import to_bytes, to_native
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
+from ansible.module_utils.common.text.converters import to_bytes, to_native  # type: ignore[import-untyped]
 
 DOCUMENTATION = r"""
 module: managed_files
@@ -44,7 +46,7 @@ commands:
   returned: always
 """
 
-SPEC = {
+SPEC: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "content": {"type": "str", "required": True},
     "owner": {"type": "str", "default": "root"},
@@ -55,52 +57,48 @@ SPEC = {
 }
 
 
-def present(path):
+def present(path: Path) -> bytes | None:
     """The file's content now; None where there is no plain file, so that a link is replaced and not followed."""
-    if os.path.islink(path) or not os.path.isfile(path):
-        return None
-    with open(path, "rb") as file:
-        return file.read()
+    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
 
 
-def check(module, item):
+def check(module: AnsibleModule, item: dict[str, Any]) -> None:
     """Fail unless the file's own program accepts the new content."""
     descriptor, name = tempfile.mkstemp(dir=module.tmpdir)
     with os.fdopen(descriptor, "wb") as file:
         file.write(to_bytes(item["content"]))
     rc, out, err = module.run_command(item["validate"].replace("%s", name))
-    os.unlink(name)
+    Path(name).unlink()
     if rc != 0:
         reason = " ".join((err or out).replace(name, item["path"]).split())
         module.fail_json(msg=f"{item['path']} would not be valid, so nothing was written: {reason}")
 
 
-def write(module, item):
+def write(module: AnsibleModule, item: dict[str, Any]) -> None:
     """Put the content in place by a rename in the same directory."""
-    parent = os.path.dirname(item["path"])
-    if not os.path.isdir(parent):
-        os.makedirs(parent, mode=0o755)
-    descriptor, name = tempfile.mkstemp(dir=parent, prefix=".stakeyard-")
+    path = Path(item["path"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".stakeyard-")
     with os.fdopen(descriptor, "wb") as file:
         file.write(to_bytes(item["content"]))
     attributes(module, item, name)
     # Not module.atomic_move: that gives a file which was not there before the default mode and owner.
-    os.replace(name, item["path"])
+    Path(name).replace(path)
 
 
-def attributes(module, item, path):
+def attributes(module: AnsibleModule, item: dict[str, Any], path: str) -> bool:
     """Owner, group and mode; says whether one of them was (or in check mode would be) changed."""
     arguments = {"path": path, "owner": item["owner"], "group": item["group"], "mode": item["mode"]}
     options = module.load_file_common_arguments({**arguments, "attributes": None, "seuser": None, "selevel": None})
-    return module.set_fs_attributes_if_different(options, False)
+    return bool(module.set_fs_attributes_if_different(options, False))
 
 
-def main():
+def main() -> None:
     """Compare, check, write."""
     options = {"files": {"type": "list", "elements": "dict", "required": True, "options": SPEC}}
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     files = module.params["files"]
-    old = {item["path"]: present(item["path"]) for item in files}
+    old = {item["path"]: present(Path(item["path"])) for item in files}
     new = [item for item in files if old[item["path"]] != to_bytes(item["content"])]
     for item in new:
         if item["validate"]:
