@@ -1,8 +1,8 @@
 """A node's convergence as a resource: its roles are applied, its checks pass, and its managed files are pinned.
 
-Inputs: name, kind, host, server_id, cloud, user, private_key_file, roles, roles_digest, variables, secret_variables,
-managed (path, owner, group and mode of managed files), unit, throwaway.
-Outputs add: host_key, versions, checks, files (path -> digest, owner, group and mode), drift, revision.
+Inputs: name, kind, host, host_key, server_id, cloud, user, private_key_file, roles, roles_digest, variables,
+secret_variables, managed (path, owner, group and mode of managed files), unit, throwaway.
+Outputs add: versions, checks, files (path -> digest, owner, group and mode), drift, revision.
 """
 
 import shlex
@@ -14,7 +14,7 @@ import openstack
 from keystoneauth1.exceptions import ClientException
 from openstack.exceptions import NotFoundException, SDKException
 
-from stacks import hostkey, verification
+from stacks import verification
 from stacks.errors import StakeyardError
 from stacks.hosts import facts_of, host_of
 from stacks.lifecycle import Diff, Report, State, compare
@@ -37,11 +37,8 @@ class Convergence:
         return Diff(changed, tuple(name for name in changed if name == "server_id"))
 
     def apply(self, inputs: Mapping[str, Any], state: State, report: Report) -> None:
-        """Pin the host key, apply the roles, run the checks, pin the managed files."""
-        if not state.get("host_key"):
-            paths = hostkey.CloudPaths(inputs["cloud"])
-            state["host_key"] = hostkey.read_host_key(inputs["name"], inputs["server_id"], paths, report.progress)
-        host = host_of(inputs, {**inputs, "host_key": state["host_key"]})
+        """Apply the roles, run the checks, pin the managed files."""
+        host = host_of(inputs, inputs)
         with session([host]) as opened:
             wait_until_ready(opened, host, report.progress)
             converge(
@@ -68,9 +65,7 @@ class Convergence:
             report.warning(f"{inputs['name']} drifted: {line}")
 
     def _drift(self, inputs: Mapping[str, Any], state: State, report: Report) -> list[str]:
-        if not state.get("host_key"):
-            return ["it has never converged"]
-        host = host_of(inputs, {**inputs, "host_key": state["host_key"]})
+        host = host_of(inputs, inputs)
         with session([host]) as opened:
             answer = opened.run(host.name, "true", timeout=45)
             if answer.returncode != 0:
@@ -83,14 +78,12 @@ class Convergence:
         state["checks"] = [check.as_output() for check in checks]
         return drift + [f"check {c.name!r} failed: {c.reason}" for c in checks if c.outcome == "failed"]
 
-    def delete(self, inputs: Mapping[str, Any], state: Mapping[str, Any], report: Report) -> None:
+    def delete(self, inputs: Mapping[str, Any], state: Mapping[str, Any], report: Report) -> None:  # noqa: ARG002
         """Retire the node: stop its service in an orderly way while the server is still there.
 
         Raises StakeyardError when a server that runs cannot be reached, unless the stack is a throw-away one.
         """
-        if not state.get("host_key") or not inputs.get("unit"):
-            return
-        host = host_of(inputs, {**inputs, "host_key": state["host_key"]})
+        host = host_of(inputs, inputs)
         report.progress(f"stopping {inputs['unit']}")
         with session([host]) as opened:
             stop = f"sudo systemctl stop {shlex.quote(inputs['unit'])}"

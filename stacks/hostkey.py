@@ -7,8 +7,8 @@ either, so the first SSH connection is already made to a known key.
 
 import re
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import openstack
 from keystoneauth1.exceptions import ClientException
@@ -16,6 +16,7 @@ from openstack.exceptions import SDKException
 
 from stacks.cancellation import pause
 from stacks.errors import StakeyardError
+from stacks.lifecycle import Diff, Report, State, compare
 
 POLL_SECONDS = 5.0
 _KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{68}(?![A-Za-z0-9+/=])")
@@ -105,3 +106,27 @@ def read_host_key(
             )
         progress(f"waiting for the host key ({waited:.0f} s)")
         sleep(POLL_SECONDS)
+
+
+class PinnedKey:
+    """The resource that holds a server's host key: created when the server has booted and published it.
+
+    Inputs: name, server_id, cloud. Outputs add: key. Another server has another key, so it is a new resource.
+    """
+
+    def diff(self, old_inputs: Mapping[str, Any], old_state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Diff:
+        """The key is the server's, whatever entry of clouds.yaml we use to ask for it."""
+        changed = compare(old_inputs, old_state, inputs, ignored=("cloud",))
+        return Diff(changed, tuple(name for name in changed if name == "server_id"))
+
+    def apply(self, inputs: Mapping[str, Any], state: State, report: Report) -> None:
+        """Read the key, once: what is pinned stays pinned."""
+        if not state.get("key"):
+            paths = CloudPaths(inputs["cloud"])
+            state["key"] = read_host_key(inputs["name"], inputs["server_id"], paths, report.progress)
+
+    def read(self, inputs: Mapping[str, Any], state: State, report: Report) -> None:
+        """A pinned key does not follow the server: one that shows another key is refused, and reported as drift."""
+
+    def delete(self, inputs: Mapping[str, Any], state: Mapping[str, Any], report: Report) -> None:
+        """There is nothing to take away."""

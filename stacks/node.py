@@ -6,7 +6,7 @@ import pulumi
 import pulumi_openstack as openstack
 
 from stacks.fleet_models import Fleet, Node
-from stacks.resources import Convergence
+from stacks.resources import Convergence, HostKey
 from stacks.site import Site
 from stacks.variables import Plan
 
@@ -30,23 +30,25 @@ class Machine(pulumi.ComponentResource):
         volumes = self._volumes(name, node, site, kept)
         address, reachable = self._address(name, fleet, site, port, kept)
         server = self._server(name, node, site, port, after)
+        # By the time its key is known, the server has booted: a volume plugged in before can stop an early boot.
+        key = HostKey(plan, server.id, pulumi.ResourceOptions(parent=self, delete_before_replace=True))
         attached = [
             openstack.compute.VolumeAttach(
-                f"{name}-{key}",
+                f"{name}-{volume}",
                 instance_id=server.id,
-                volume_id=volume.id,
+                volume_id=made.id,
                 # The server is deleted before its successor is made, and the volume must be free by then.
-                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[key], delete_before_replace=True),
             )
-            for key, volume in volumes.items()
+            for volume, made in volumes.items()
         ]
         self.node, self.plan, self.address = node, plan, address
         self.convergence = Convergence(
-            name,
             plan,
             host=address,
+            host_key=key.key,
             server_id=server.id,
-            device_ids={key: volume.id for key, volume in volumes.items()},
+            device_ids={volume: made.id for volume, made in volumes.items()},
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[server, *reachable, *attached, *after], delete_before_replace=True
             ),

@@ -23,11 +23,13 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provid
 from stacks import cancellation
 from stacks.convergence import Convergence
 from stacks.errors import StakeyardError
+from stacks.hostkey import PinnedKey
 from stacks.lifecycle import Lifecycle, Report, State
 from stacks.verification import FleetVerification
 
 VERSION = "0.1.0"
 RESOURCES: dict[str, Lifecycle] = {
+    "stakeyard:index:HostKey": PinnedKey(),
     "stakeyard:index:Convergence": Convergence(),
     "stakeyard:index:FleetChecks": FleetVerification(),
 }

@@ -11,6 +11,17 @@ LOGIN = "stakeyard"
 """The user that images have for us, with sudo."""
 
 
+class HostKey(pulumi.CustomResource):
+    """A server's SSH host key, read through the cloud's API. Created when the server has booted."""
+
+    key: pulumi.Output[str]
+
+    def __init__(self, plan: Plan, server_id: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+        """Pin the host key of the server of this identifier."""
+        props = {"name": plan.name, "server_id": server_id, "cloud": plan.cloud, "key": None}
+        super().__init__("stakeyard:index:HostKey", plan.name, props, opts)
+
+
 class Convergence(pulumi.CustomResource):
     """A node's software. Created when its roles have been applied and its checks have passed."""
 
@@ -24,10 +35,10 @@ class Convergence(pulumi.CustomResource):
 
     def __init__(
         self,
-        name: str,
         plan: Plan,
         *,
         host: pulumi.Input[str],
+        host_key: pulumi.Input[str],
         server_id: pulumi.Input[str],
         device_ids: Mapping[str, pulumi.Input[str]],
         opts: pulumi.ResourceOptions,
@@ -37,9 +48,10 @@ class Convergence(pulumi.CustomResource):
         variables: Any = {**plan.variables, "stakeyard_volumes": volumes}
         secret = has_secrets()
         props = {
-            "name": name,
+            "name": plan.name,
             "kind": plan.kind,
             "host": host,
+            "host_key": host_key,
             "server_id": server_id,
             "cloud": plan.cloud,
             "user": LOGIN,
@@ -52,8 +64,8 @@ class Convergence(pulumi.CustomResource):
             "unit": plan.unit,
             "throwaway": plan.throwaway,
         }
-        outputs = dict.fromkeys(("host_key", "versions", "checks", "files", "drift", "revision"))
-        super().__init__("stakeyard:index:Convergence", name, {**props, **outputs}, opts)
+        outputs = dict.fromkeys(("versions", "checks", "files", "drift", "revision"))
+        super().__init__("stakeyard:index:Convergence", plan.name, {**props, **outputs}, opts)
 
 
 class FleetChecks(pulumi.CustomResource):

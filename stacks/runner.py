@@ -53,7 +53,9 @@ class Watch:
             case "playbook_on_task_start":
                 self.started += 1
                 total = max(self.total, self.started)
-                self.progress(self.hide(f"{role}: task {self.started}/{total}: {task.rstrip('.')}"))
+                # Ansible's own first task of a role with an argument specification has a whole sentence for a name.
+                name = "Check the variables" if task.startswith("Validating arguments") else task.rstrip(".")
+                self.progress(self.hide(f"{role}: task {self.started}/{total}: {name}"))
             case "playbook_on_handler_task_start":
                 self.progress(self.hide(f"{role}: handler: {task.rstrip('.')}"))
             case "runner_on_failed" if not data.get("ignore_errors"):

@@ -69,8 +69,10 @@ class _Cloud(mocks.Mocks):
             state["address"] = ADDRESS
         if args.typ == "pulumi:index:Stash":
             state["output"] = state["input"]
+        if args.typ == "stakeyard:index:HostKey":
+            state["key"] = "ssh-ed25519 A"
         if args.typ == "stakeyard:index:Convergence":
-            state |= {"host_key": "ssh-ed25519 A", "versions": {"x": "1"}, "checks": [], "revision": "now", "drift": []}
+            state |= {"versions": {"x": "1"}, "checks": [], "revision": "now", "drift": []}
         return f"{args.name}-id", state
 
 

@@ -11,6 +11,7 @@ import pytest
 from stacks import convergence, hostkey, verification
 from stacks.convergence import Convergence, differences, observation, parse_observation
 from stacks.errors import StakeyardError
+from stacks.hostkey import PinnedKey
 from stacks.lifecycle import Report, State
 from stacks.runner import RunResult
 from stacks.verification import Check, FleetVerification
@@ -25,6 +26,7 @@ def inputs(**changes: Any) -> dict[str, Any]:
         "name": "n1",
         "kind": "bitcoin",
         "host": "198.51.100.10",
+        "host_key": KEY,
         "server_id": "server-1",
         "cloud": "lab",
         "user": "stakeyard",
@@ -142,7 +144,6 @@ def test_recorded_drift_asks_for_an_update() -> None:
 
 def test_a_success_records_key_versions_checks_and_files(hosts: Hosts) -> None:
     _, state = converged(hosts)
-    assert state["host_key"] == KEY
     assert state["versions"] == {"bitcoin": "31.0"}
     assert state["files"] == {FILE: PINNED}
     assert state["checks"] == [{"name": "host: the clock is right", "outcome": "passed"}]
@@ -152,17 +153,21 @@ def test_a_success_records_key_versions_checks_and_files(hosts: Hosts) -> None:
 
 
 def test_the_host_key_is_read_once_for_a_server(hosts: Hosts) -> None:
-    given, state = converged(hosts)
-    Convergence().apply(given, state, hosts.report)
+    given = {"name": "n1", "server_id": "server-1", "cloud": "lab"}
+    state: State = dict(given)
+    PinnedKey().apply(given, state, hosts.report)
+    PinnedKey().apply(given, state, hosts.report)
+    assert state["key"] == KEY
     assert hosts.key_reads == 1
+    assert PinnedKey().diff(given, state, given | {"cloud": "renamed"}).changed == ()
+    assert PinnedKey().diff(given, state, given | {"server_id": "server-2"}).replaces == ("server_id",)
 
 
-def test_a_failed_task_raises_and_keeps_the_pinned_key(hosts: Hosts) -> None:
+def test_a_failed_task_raises_and_leaves_no_revision(hosts: Hosts) -> None:
     hosts.ansible_error = "n1: role bitcoin, task 'Start': no"
     state: State = dict(inputs())
     with pytest.raises(StakeyardError, match=r"^n1: role bitcoin, task 'Start': no$"):
         Convergence().apply(inputs(), state, hosts.report)
-    assert state["host_key"] == KEY
     assert "revision" not in state
 
 
@@ -213,12 +218,6 @@ def test_a_host_that_does_not_answer_is_drift_and_no_error(hosts: Hosts) -> None
     assert state["drift"] == ["unreachable: connect to host: timed out"]
 
 
-def test_what_never_converged_says_so(hosts: Hosts) -> None:
-    state: State = dict(inputs())
-    Convergence().read(inputs(), state, hosts.report)
-    assert state["drift"] == ["it has never converged"]
-
-
 # Retiring
 
 
@@ -244,11 +243,6 @@ def test_a_server_that_runs_but_does_not_answer_is_not_taken_away(hosts: Hosts) 
     hosts.server_runs = False
     Convergence().delete(given, state, hosts.report)
     assert len(hosts.warnings) == 1
-
-
-def test_what_never_converged_has_nothing_to_retire(hosts: Hosts) -> None:
-    Convergence().delete(inputs(), inputs(), hosts.report)
-    assert hosts.commands == []
 
 
 # Observing

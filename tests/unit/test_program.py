@@ -169,6 +169,11 @@ def test_a_convergence_waits_for_all_that_it_needs(fleet: dict[str, Any], stack:
     assert variables["stakeyard_peers"] == [{"name": "bitcoin-2", "address": fleet["nodes"]["bitcoin-2"]["address"]}]
 
 
+def test_volumes_are_plugged_in_when_the_server_has_booted(fleet: dict[str, Any], stack: str) -> None:
+    for attachment in run(fleet, stack).of("VolumeAttach"):
+        assert any(need.startswith("stakeyard:index:HostKey::") for need in attachment.depends_on), attachment.name
+
+
 def test_every_cloud_resource_uses_the_stack_files_cloud(fleet: dict[str, Any], stack: str) -> None:
     program = run(fleet, stack)
     assert program.one("pulumi:providers:openstack", "cloud").inputs["cloud"] == fleet["cloud"]
