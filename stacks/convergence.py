@@ -112,6 +112,8 @@ def server_runs(cloud: str, server_id: str) -> bool:
 
 def _checks(opened: Session, inputs: Mapping[str, Any], report: Report) -> list[verification.Check]:
     files = verification.check_files(inputs["roles"], "node")
+    if not files:
+        raise StakeyardError(f"{inputs['name']}: its roles have no verify/test_node*.py, so nothing would be proven.")
     node = facts_of(inputs)
     facts = {**node, "nodes": [node]}
     return verification.run(opened, files, facts, report.progress)

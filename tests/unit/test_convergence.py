@@ -184,6 +184,12 @@ def test_a_failed_check_raises_with_its_reason_and_the_names_of_the_others(hosts
     assert "revision" not in state
 
 
+def test_a_node_that_nothing_is_checked_of_is_refused(hosts: Hosts) -> None:
+    given = inputs(roles=["no-such-role"])
+    with pytest.raises(StakeyardError, match=r"no verify/test_node\*\.py, so nothing would be proven"):
+        Convergence().apply(given, dict(given), hosts.report)
+
+
 # Refreshing
 
 
