@@ -97,6 +97,8 @@ class Images(pulumi.ComponentResource):
         found = openstack.images.get_image_output(
             name_regex=image.name_regex,
             most_recent=True,
+            # An image that anyone shares with the project is no candidate, whatever its name.
+            visibility="public",
             opts=pulumi.InvokeOutputOptions(parent=self),
         )
         # A stash keeps the first value it was given: the cloud may replace the image under this name at any time.
