@@ -69,17 +69,18 @@ def build(report: Report) -> Path:
     for program in ("mmdebstrap", "mke2fs", "qemu-img", "zstd", "tar", "unshare"):
         if shutil.which(program) is None:
             raise StakeyardError(f"`{program}` is missing on this machine: install the packages in tools/packages.txt.")
-    with _lock(report):
+    with locked(report):
         image = current(digest) or _make(digest, report)
         new_link = directory() / f".current-{os.getpid()}"
         new_link.symlink_to(digest)
         new_link.rename(link)
-        _forget_old(digest)
+        forget_old(digest)
     return image
 
 
 @contextlib.contextmanager
-def _lock(report: Report) -> Iterator[None]:
+def locked(report: Report) -> Iterator[None]:
+    """Hold the only right to write below `directory()`; wait for it."""
     directory().mkdir(parents=True, exist_ok=True)
     with (directory() / ".lock").open("w") as lock:
         try:
@@ -134,7 +135,7 @@ def _packages(report: Report, log: IO[str]) -> Path:
     new = directory() / ".new-packages"
     new.mkdir()
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as options:
-        options.write(host.host_apt_options())
+        options.write(without_credentials(host.host_apt_options()))
         options.flush()
         command = ["mmdebstrap", *RECIPE, f"--aptopt={options.name}", f"--include={','.join(names)}"]
         _run([*command, inputs.SUITE, str(new / name), *sources], log)
@@ -145,6 +146,11 @@ def _packages(report: Report, log: IO[str]) -> Path:
     return target
 
 
+def without_credentials(options: str) -> str:
+    """apt options without those that hold a user or password: an image is read by many."""
+    return "".join(line for line in options.splitlines(keepends=True) if "@" not in line)
+
+
 def _configure(root: Path, log: IO[str]) -> None:
     for tree in inputs.TREES:
         copy_tree(tree, root)
@@ -153,7 +159,7 @@ def _configure(root: Path, log: IO[str]) -> None:
     (root / "configure.sh").unlink()
 
 
-def copy_tree(tree: Path, root: Path) -> None:
+def copy_tree(tree: Path, root: Path, owner: int = 0, group: int = 0) -> None:
     """Copy the files of a tree in the repository, owned by root; git keeps no more of a mode than `executable`."""
     for source in sorted(tree.rglob("*")):
         target = root / source.relative_to(tree)
@@ -164,7 +170,7 @@ def copy_tree(tree: Path, root: Path) -> None:
         target.unlink(missing_ok=True)
         shutil.copyfile(source, target)
         target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
-        os.chown(target, 0, 0)
+        os.chown(target, owner, group)
 
 
 def _write(root: Path, new: Path, log: IO[str]) -> None:
@@ -211,7 +217,7 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _forget_old(digest: str, keep: int = 2) -> None:
+def forget_old(digest: str, keep: int = 2) -> None:
     """Keep the image before this one: a stack that was brought up with it may still be compared with it."""
     images = [path for path in directory().iterdir() if (path / "manifest.json").is_file() and not path.is_symlink()]
     images.sort(key=lambda path: (path.name == digest, path.stat().st_mtime), reverse=True)
