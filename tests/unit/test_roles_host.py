@@ -39,11 +39,11 @@ managed_files = load(HOST / "library/managed_files.py")
 
 def render(name: str, **variables: object) -> str:
     """A template as Ansible renders it."""
-    environment = jinja2.Environment(  # noqa: S701  configuration, not HTML
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HOST / "templates"),
         trim_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=False,  # noqa: S701  configuration, not HTML
     )
     environment.filters |= firewall.FilterModule().filters()
     return environment.get_template(name).render(**variables)

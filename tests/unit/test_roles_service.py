@@ -18,8 +18,10 @@ THRESHOLD = 1.5  # aim of every unit; a hand-written one such as Bitcoin Core's 
 
 def unit(**variables: object) -> str:
     """The unit for these variables, as Ansible renders it."""
-    environment = jinja2.Environment(  # noqa: S701  configuration, not HTML
-        loader=jinja2.FileSystemLoader(SERVICE / "templates"), trim_blocks=True, autoescape=False
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(SERVICE / "templates"),
+        trim_blocks=True,
+        autoescape=False,  # noqa: S701  configuration, not HTML
     )
     environment.tests["match"] = lambda value, pattern: re.match(pattern, value) is not None
     values = {**DEFAULTS, "service_name": "node", "service_exec_start": "/usr/bin/node", **variables}
