@@ -5,7 +5,7 @@ import hashlib
 import io
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def variables(machine: Machine, peer: Machine, **own: object) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def nodes(make_host: Callable[[str], Machine]) -> Iterator[Sequence[Node]]:
+def nodes(make_host: Callable[[str], Machine]) -> Sequence[Node]:
     """Two converged nodes; the first mines."""
     one, two = make_host("bitcoin-1"), make_host("bitcoin-2")
     fleet = (Node(one, variables(one, two, bitcoin_regtest_mine_seconds=2)), Node(two, variables(two, one)))
@@ -104,7 +104,7 @@ def archive(path: Path, daemon: bytes, name: str = "bitcoin-99.0") -> str:
 
 @pytest.fixture
 def other_release(tmp_path: Path) -> Callable[[bytes], tuple[Path, Path]]:
-    """A function that pins release 99.0 with this bitcoind in a copy of the roles; the copy and a mirror that has it."""
+    """A function that pins release 99.0 with this bitcoind in a copy of the roles; that copy and its mirror."""
 
     def make(daemon: bytes) -> tuple[Path, Path]:
         roles, mirror = tmp_path / "roles", tmp_path / "mirror"
@@ -156,9 +156,7 @@ def test_check_mode_tells_a_change_and_makes_none(node: Node) -> None:
     assert node.machine.root("sha256sum /etc/bitcoin/bitcoin.conf; systemctl show -P MainPID bitcoind") == before
 
 
-def test_a_broken_release_is_rolled_back(
-    node: Node, other_release: Callable[[bytes], tuple[Path, Path]]
-) -> None:
+def test_a_broken_release_is_rolled_back(node: Node, other_release: Callable[[bytes], tuple[Path, Path]]) -> None:
     before = node.machine.root(CURRENT)
     roles, mirror = other_release(b"#!/bin/sh\nexit 7\n")
     with pytest.raises(StakeyardError, match=r"99\.0-\w+ did not pass .* 31\.99\.0-\w+ runs again"):
@@ -173,7 +171,9 @@ def test_a_release_on_another_chain_is_rolled_back(
     node: Node, other_release: Callable[[bytes], tuple[Path, Path]]
 ) -> None:
     """It starts and answers, so that only the health gate can tell."""
-    wrong = b'#!/bin/sh\ncase "$*" in\n*getblockhash*) echo 00ff ;;\n*) systemd-notify --ready; exec sleep 600 ;;\nesac\n'
+    wrong = (
+        b'#!/bin/sh\ncase "$*" in\n*getblockhash*) echo 00ff ;;\n*) systemd-notify --ready; exec sleep 600 ;;\nesac\n'
+    )
     roles, mirror = other_release(wrong)
     with pytest.raises(StakeyardError, match="block 0 is 00ff: another chain"):
         node.converge(directory=roles, bitcoin_version="99.0", artifact_mirror=str(mirror))
@@ -208,7 +208,7 @@ def test_a_tampered_archive_never_reaches_the_host(
         ({"bitcoin_version": "30.9"}, "is not pinned in artifacts.yml"),
     ],
 )
-def test_what_is_forbidden_is_refused(node: Node, settings: dict[str, object], sentence: str) -> None:
+def test_what_is_forbidden_is_refused(node: Node, settings: dict[str, Any], sentence: str) -> None:
     before = node.machine.root(f"cat /etc/bitcoin/*.conf | sha256sum; {CURRENT}; systemctl show -P MainPID bitcoind")
     with pytest.raises(StakeyardError, match=sentence):
         node.converge(**settings)

@@ -3,6 +3,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
+from ansible.module_utils.stakeyard_artifact.model import ArtifactError  # type: ignore[import-untyped]
+from ansible.module_utils.stakeyard_artifact.retrieve import default_cache, load, obtain  # type: ignore[import-untyped]
+
 DOCUMENTATION = r"""
 module: artifact_fetch
 short_description: Put a pinned, verified archive into the cache of the control machine
@@ -27,13 +34,6 @@ RETURN = r"""
 path: {description: The verified archive., type: str, returned: success}
 sha256: {description: Its digest., type: str, returned: success}
 """
-
-import os
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.stakeyard_artifact.model import ArtifactError
-from ansible.module_utils.stakeyard_artifact.retrieve import default_cache, load, obtain
 
 
 def main() -> None:

@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
+
 DOCUMENTATION = r"""
 module: artifact_install
 short_description: Install verified archives side by side and switch between them
 description:
-  - Verifies the digest of an archive on the host, unpacks it to a folder of its own and switches the link C(current) to it.
+  - Verifies the digest of an archive on the host, unpacks it to a folder of its own and switches C(current) to it.
   - Every step is a rename, so an interrupted run leaves the old version in place. The previous version is kept.
 options:
   name: {description: Name of the artifact., type: str, required: true}
@@ -32,40 +43,30 @@ current: {description: Folder that C(current) points to., type: str, returned: a
 previous: {description: Folder of the version before., type: str, returned: always}
 """
 
-import hashlib
-import os
-import re
-import shutil
-import tarfile
-import tempfile
-
-from ansible.module_utils.basic import AnsibleModule
-
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+EXECUTABLE = 0o755  # programs and their folders: everyone may run them, root may change them
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """One sentence for the operator."""
 
 
-def sha256_of(path: str) -> str:
+def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for chunk in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def member_name(name: str, strip: int) -> str | None:
-    """Name of an archive's member without its leading folders; None for what lies above them or points outside."""
+    """Name of an archive's member without its leading folders; None for what lies above them."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts:
-        raise Refusal(f"the archive has a member {name!r} that points outside; do not use it.")
+        raise RefusalError(f"the archive has a member {name!r} that points outside; do not use it.")
     return "/".join(parts[strip:]) or None
 
 
-def unpack(archive: str, target: str, members: list[str], strip: int) -> None:
+def unpack(archive: Path, target: Path, members: list[str], strip: int) -> None:
     """Take exactly `members` (regular files) out of `archive` into `target`, mode 0755, owned by root."""
     wanted = set(members)
     with tarfile.open(archive) as tar:
@@ -75,102 +76,107 @@ def unpack(archive: str, target: str, members: list[str], strip: int) -> None:
                 continue
             stream = tar.extractfile(entry) if entry.isreg() else None
             if stream is None:
-                raise Refusal(f"{entry.name} in the archive is not a regular file; do not use it.")
-            path = os.path.join(target, name)
-            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-            with open(path, "wb") as output:
+                raise RefusalError(f"{entry.name} in the archive is not a regular file; do not use it.")
+            path = target / name
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with path.open("wb") as output:
                 shutil.copyfileobj(stream, output, 1 << 20)
                 output.flush()
                 os.fsync(output.fileno())
-            os.chmod(path, 0o755)
+            path.chmod(EXECUTABLE)
             wanted.discard(name)
     if wanted:
-        raise Refusal(f"the archive lacks {', '.join(sorted(wanted))}.")
+        raise RefusalError(f"the archive lacks {', '.join(sorted(wanted))}.")
 
 
-def point(link: str, target: str) -> None:
+def point(link: Path, target: str) -> None:
     """Make `link` a relative symbolic link to `target`, in one rename."""
-    fresh = f"{link}.new"
-    if os.path.lexists(fresh):
-        os.unlink(fresh)
-    os.symlink(target, fresh)
-    os.replace(fresh, link)
+    fresh = link.with_name(f"{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
 
 
-def target_of(link: str) -> str:
+def target_of(link: Path) -> str:
     """What a link points to, or nothing."""
-    return os.readlink(link) if os.path.islink(link) else ""
+    return str(link.readlink()) if link.is_symlink() else ""
 
 
-def switch(base: str, folder: str) -> None:
+def switch(base: Path, folder: str) -> None:
     """Point `current` to `folder` and remember the one before as `previous`; drop versions that neither names."""
-    before = target_of(os.path.join(base, "current"))
+    before = target_of(base / "current")
     if before and before != folder:
-        point(os.path.join(base, "previous"), before)
-    point(os.path.join(base, "current"), folder)
-    kept = {folder, target_of(os.path.join(base, "previous"))}
-    for entry in os.scandir(base):
-        if entry.is_dir(follow_symlinks=False) and entry.name not in kept:
-            shutil.rmtree(entry.path, ignore_errors=True)
+        point(base / "previous", before)
+    point(base / "current", folder)
+    kept = {folder, target_of(base / "previous")}
+    for entry in base.iterdir():
+        if entry.is_dir() and not entry.is_symlink() and entry.name not in kept:
+            shutil.rmtree(entry, ignore_errors=True)
 
 
-def install(base: str, folder: str, archive: str, sha256: str, members: list[str], strip: int) -> None:
+def install(base: Path, folder: str, parameters: dict[str, Any]) -> None:
     """Verify, unpack beside, rename into place."""
+    archive = Path(parameters["archive"])
     found = sha256_of(archive)
-    if found != sha256:
-        raise Refusal(f"{archive} has sha256 {found} on this host, {sha256} was verified on the control machine.")
-    os.makedirs(base, mode=0o755, exist_ok=True)
-    work = tempfile.mkdtemp(prefix=".unpack-", dir=base)
+    if found != parameters["sha256"]:
+        raise RefusalError(
+            f"{archive} has sha256 {found} on this host, {parameters['sha256']} was verified on the control machine."
+        )
+    base.mkdir(mode=0o755, parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".unpack-", dir=base))
     try:
-        unpack(archive, work, members, strip)
-        os.chmod(work, 0o755)
-        shutil.rmtree(os.path.join(base, folder), ignore_errors=True)  # half a folder of an older tool
-        os.rename(work, os.path.join(base, folder))
+        unpack(archive, work, parameters["members"], parameters["strip"])
+        work.chmod(EXECUTABLE)
+        shutil.rmtree(base / folder, ignore_errors=True)  # a version that lost files
+        work.rename(base / folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def go_back(base: str) -> str:
+def go_back(base: Path) -> str:
     """Switch `current` to `previous` and forget `previous`, so that a second call cannot swing forward again."""
-    previous = target_of(os.path.join(base, "previous"))
-    if not previous or not os.path.isdir(os.path.join(base, previous)):
-        raise Refusal(f"{base} has no previous version to go back to.")
-    point(os.path.join(base, "current"), previous)
-    os.unlink(os.path.join(base, "previous"))
+    previous = target_of(base / "previous")
+    if not previous or not (base / previous).is_dir():
+        raise RefusalError(f"{base} has no previous version to go back to.")
+    point(base / "current", previous)
+    (base / "previous").unlink()
     return previous
 
 
-def complete(base: str, folder: str, members: list[str]) -> bool:
+def complete(base: Path, folder: str, members: list[str]) -> bool:
     """Whether a version is installed with all its files."""
-    return all(os.access(os.path.join(base, folder, name), os.X_OK) for name in members)
+    return all(os.access(base / folder / name, os.X_OK) for name in members)
 
 
-def run(parameters: dict, check: bool) -> dict:
+def result(changed: bool, current: str, previous: str, needs_archive: bool = False) -> dict[str, Any]:
+    """What the task reports."""
+    return {"changed": changed, "current": current, "previous": previous, "needs_archive": needs_archive}
+
+
+def run(parameters: dict[str, Any], check: bool) -> dict[str, Any]:
     """Do what is asked; returns Ansible's result. Nothing is touched in check mode."""
     if not PLAIN.fullmatch(parameters["name"]):
-        raise Refusal(f"{parameters['name']!r} is not a plain name.")
-    base = os.path.join(parameters["root"], parameters["name"])
-    current = target_of(os.path.join(base, "current"))
-    previous = target_of(os.path.join(base, "previous"))
+        raise RefusalError(f"{parameters['name']!r} is not a plain name.")
+    base = Path(parameters["root"]) / parameters["name"]
+    current, previous = target_of(base / "current"), target_of(base / "previous")
     if parameters["state"] == "previous":
-        target = previous if check else go_back(base)
-        return {"changed": True, "needs_archive": False, "current": target, "previous": ""}
-    if not PLAIN.fullmatch(parameters["version"] or "") or not re.fullmatch(r"[0-9a-f]{64}", parameters["sha256"] or ""):
-        raise Refusal("version and sha256 must be pinned.")
+        return result(True, previous if check else go_back(base), "")
+    if not PLAIN.fullmatch(parameters["version"] or "") or not DIGEST.fullmatch(parameters["sha256"] or ""):
+        raise RefusalError("version and sha256 must be pinned.")
     folder = f"{parameters['version']}-{parameters['sha256'][:8]}"
     installed = complete(base, folder, parameters["members"])
     if installed and current == folder:
-        return {"changed": False, "needs_archive": False, "current": current, "previous": previous}
+        return result(False, current, previous)
     if not installed and not parameters["archive"]:
-        return {"changed": check, "needs_archive": True, "current": current, "previous": previous}
-    if not check:
-        if not installed:
-            arguments = (parameters["archive"], parameters["sha256"], parameters["members"], parameters["strip"])
-            install(base, folder, *arguments)
-        switch(base, folder)
-    if parameters["archive"] and not check and os.path.exists(parameters["archive"]):
-        os.unlink(parameters["archive"])
-    return {"changed": True, "needs_archive": False, "current": folder, "previous": current or previous}
+        return result(check, current, previous, needs_archive=True)
+    if check:
+        return result(True, folder, current)
+    if not installed:
+        install(base, folder, parameters)
+    switch(base, folder)
+    if parameters["archive"]:
+        Path(parameters["archive"]).unlink(missing_ok=True)
+    return result(True, folder, current or previous)
 
 
 def main() -> None:
@@ -189,10 +195,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = run(module.params, module.check_mode)
-    except (Refusal, OSError, tarfile.TarError) as reason:
+        answer = run(module.params, module.check_mode)
+    except (RefusalError, OSError, tarfile.TarError) as reason:
         module.fail_json(msg=f"{module.params['name']}: {reason}")
-    module.exit_json(**result)
+    module.exit_json(**answer)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,17 @@
 
 from __future__ import annotations
 
+import grp
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
+
 DOCUMENTATION = r"""
 module: bitcoin_rpc_users
 short_description: Make RPC credentials on the node and give bitcoind only their salted digests
@@ -25,15 +36,6 @@ EXAMPLES = r"""
 RETURN = r"""
 rpcauth_changed: {description: Whether bitcoind must read its users again., type: bool, returned: always}
 """
-
-import grp
-import hashlib
-import hmac
-import os
-import re
-import secrets
-
-from ansible.module_utils.basic import AnsibleModule
 
 
 def hashed(password: str, salt: str) -> str:
@@ -67,13 +69,9 @@ def rpcauth_file(passwords: dict[str, str], old: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read(path: str) -> str:
+def read(path: Path) -> str:
     """Content of a file, or nothing."""
-    try:
-        with open(path) as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return ""
+    return path.read_text() if path.exists() else ""
 
 
 class Writer:
@@ -82,51 +80,52 @@ class Writer:
     def __init__(self, check: bool) -> None:
         self.check, self.changed = check, False
 
-    def _own(self, path: str, mode: int, group: int) -> None:
-        state = os.stat(path)
+    def _own(self, path: Path, mode: int, group: int) -> None:
+        state = path.stat()
         if (state.st_mode & 0o7777, state.st_uid, state.st_gid) == (mode, 0, group):
             return
         self.changed = True
         if not self.check:
             os.chown(path, 0, group)
-            os.chmod(path, mode)
+            path.chmod(mode)
 
-    def folder(self, path: str, mode: int, group: int) -> None:
+    def folder(self, path: Path, mode: int, group: int) -> None:
         """A folder of root's."""
-        if not os.path.isdir(path):
+        if not path.is_dir():
             self.changed = True
             if self.check:
                 return
-            os.mkdir(path, mode)
+            path.mkdir(mode)
         self._own(path, mode, group)
 
-    def file(self, path: str, content: str, mode: int, group: int) -> bool:
+    def file(self, path: Path, content: str, mode: int, group: int) -> bool:
         """A file of root's, replaced in one rename; returns whether its content changed."""
-        different = read(path) != content
-        if different:
-            self.changed = True
-            if self.check:
-                return True
-            handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        if read(path) == content:
+            self._own(path, mode, group)
+            return False
+        self.changed = True
+        if not self.check:
+            fresh = path.with_name(f"{path.name}.new")
+            fresh.unlink(missing_ok=True)
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w") as output:
                 output.write(content)
-            os.chown(f"{path}.new", 0, group)
-            os.chmod(f"{path}.new", mode)
-            os.replace(f"{path}.new", path)
-        self._own(path, mode, group)
-        return different
+            os.chown(fresh, 0, group)
+            fresh.chmod(mode)
+            fresh.replace(path)
+        return True
 
-    def gone(self, path: str) -> None:
+    def gone(self, path: Path) -> None:
         """No such file."""
         self.changed = True
         if not self.check:
-            os.unlink(path)
+            path.unlink()
 
 
-def run(parameters: dict, check: bool) -> dict:
+def run(parameters: dict[str, Any], check: bool) -> dict[str, Any]:
     """Bring folder, client files and rpcauth lines into the wanted state."""
-    folder = parameters["folder"]
-    credentials = f"{folder}/credentials"
+    folder = Path(parameters["folder"])
+    credentials = folder / "credentials"
     try:
         group = grp.getgrnam(parameters["group"]).gr_gid
     except KeyError:
@@ -138,14 +137,14 @@ def run(parameters: dict, check: bool) -> dict:
     writer.folder(credentials, 0o700, 0)
     passwords = {}
     for user in parameters["users"]:
-        path = f"{credentials}/{user}.conf"
+        path = credentials / f"{user}.conf"
         passwords[user] = password_in(read(path), user) or secrets.token_urlsafe(32)
         writer.file(path, client_file(user, passwords[user], parameters["chain"]), 0o400, 0)
-    wanted = {f"{user}.conf" for user in parameters["users"]}
-    for name in sorted(set(os.listdir(credentials)) - wanted if os.path.isdir(credentials) else ()):
-        writer.gone(f"{credentials}/{name}")
-    path = f"{folder}/rpcauth.conf"
-    changed = writer.file(path, rpcauth_file(passwords, read(path)), 0o640, group)
+    for path in sorted(credentials.glob("*")):
+        if path.stem not in passwords:
+            writer.gone(path)
+    rpcauth = folder / "rpcauth.conf"
+    changed = writer.file(rpcauth, rpcauth_file(passwords, read(rpcauth)), 0o640, group)
     return {"changed": writer.changed, "rpcauth_changed": changed}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
+import testinfra  # type: ignore[import-untyped]
 import yaml
 
 ROLE = Path(__file__).resolve().parent.parent
@@ -29,9 +29,7 @@ def nodes(facts: Mapping[str, Any]) -> Sequence[Node]:
 def hosts(facts: Mapping[str, Any], nodes: Sequence[Node]) -> Mapping[str, Any]:
     """A connection to each node by its name."""
     config = facts["ssh_config"]
-    return {
-        node["name"]: testinfra.get_host(f"ssh://{node['name']}", ssh_config=config, sudo=True) for node in nodes
-    }
+    return {node["name"]: testinfra.get_host(f"ssh://{node['name']}", ssh_config=config, sudo=True) for node in nodes}
 
 
 def network_of(node: Node) -> str:

@@ -140,9 +140,7 @@ def test_a_wrong_password_is_refused(host: Any, node: Mapping[str, Any], network
     assert host.check_output("python3 -c %s", script) == "401"
 
 
-def test_it_listens_on_its_ports_and_for_rpc_on_loopback_only(
-    host: Any, node: Mapping[str, Any], network: str
-) -> None:
+def test_it_listens_on_its_ports_and_for_rpc_on_loopback_only(host: Any, node: Mapping[str, Any], network: str) -> None:
     pid = host.check_output("systemctl show --property=MainPID --value bitcoind.service")
     lines = host.check_output("ss --no-header --numeric --listening --tcp --processes").splitlines()
     addresses = {line.split()[3] for line in lines if f"pid={pid}," in line}

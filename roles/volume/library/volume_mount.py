@@ -3,6 +3,12 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
+
 DOCUMENTATION = r"""
 module: volume_mount
 short_description: Give an attached volume a file system if it is blank, and mount it
@@ -28,13 +34,8 @@ device: {description: The device., type: str, returned: always}
 formatted: {description: Whether a new file system was made., type: bool, returned: always}
 """
 
-import os
-import time
-
-from ansible.module_utils.basic import AnsibleModule
-
-BY_ID = "/dev/disk/by-id"
-UNITS = "/etc/systemd/system"
+BY_ID = Path("/dev/disk/by-id")
+UNITS = Path("/etc/systemd/system")
 UNIT = """\
 # Managed by Stakeyard.
 [Unit]
@@ -51,16 +52,16 @@ WantedBy=multi-user.target
 """
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """One sentence for the operator."""
 
 
-def device_of(device_id: str) -> str:
+def device_of(device_id: str) -> Path:
     """Path of the device: virtio block devices carry the first 20 characters of the volume's id as their serial."""
-    return f"{BY_ID}/virtio-{device_id[:20]}"
+    return BY_ID / f"virtio-{device_id[:20]}"
 
 
-def decide(status: int, output: str, device: str) -> str:
+def decide(status: int, output: str, device: Path) -> str:
     """What to do with a device from blkid's answer to a low-level probe: `format` or `mount`; else a refusal.
 
     blkid ends with 2 when it finds no signature at all and with 8 when it finds several that contradict each other.
@@ -71,9 +72,9 @@ def decide(status: int, output: str, device: str) -> str:
     if status == 0 and found.get("TYPE") == "ext4" and "PTTYPE" not in found:
         return "mount"
     holds = found.get("TYPE") or (f"a {found['PTTYPE']} partition table" if "PTTYPE" in found else "unclear signatures")
-    raise Refusal(
-        f"{device} is neither blank nor ext4 but holds {holds}: it is not touched; attach the right volume, or wipe this "
-        "one by hand if nothing on it is needed."
+    raise RefusalError(
+        f"{device} is neither blank nor ext4 but holds {holds}: it is not touched; attach the right volume, "
+        "or wipe this one by hand if nothing on it is needed."
     )
 
 
@@ -88,53 +89,58 @@ def mounted_device(path: str, mounts: str) -> str:
     return found[-1] if found else ""
 
 
-def wait_for(device: str, seconds: int) -> None:
+def wait_for(device: Path, seconds: int) -> None:
     """Wait until the device is there; it may be attached while the server boots."""
     end = time.monotonic() + seconds
-    while not os.path.exists(device):
+    while not device.exists():
         if time.monotonic() > end:
-            raise Refusal(f"{device} did not appear within {seconds} s: the volume is not attached to this server.")
+            raise RefusalError(
+                f"{device} did not appear within {seconds} s: the volume is not attached to this server."
+            )
         time.sleep(1)
 
 
-def write_unit(path: str, content: str) -> None:
+def write_unit(path: Path, content: str) -> None:
     """Replace a unit file in one rename."""
-    with open(f"{path}.new", "w") as output:
-        output.write(content)
-    os.chmod(f"{path}.new", 0o644)
-    os.replace(f"{path}.new", path)
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(content)
+    fresh.chmod(0o644)
+    fresh.replace(path)
 
 
-def run(module: AnsibleModule) -> dict:
+def run(module: AnsibleModule) -> dict[str, Any]:
     """Look, decide, act; nothing is touched in check mode."""
-    path, label = module.params["path"].rstrip("/"), module.params["label"]
+    mount = Path(module.params["path"])
     device = device_of(module.params["device_id"])
     wait_for(device, 0 if module.check_mode else module.params["wait"])
-    unit = f"{UNITS}/{unit_name(path)}"
-    wanted = UNIT.format(path=path, device=device)
-    written = os.path.exists(unit) and open(unit).read() == wanted
-    with open("/proc/mounts") as stream:
-        current = mounted_device(path, stream.read())
-    if current and os.path.realpath(current) != os.path.realpath(device):
-        raise Refusal(f"{path} is already mounted from {current}, not from {device}: unmount it first.")
+    unit = UNITS / unit_name(str(mount))
+    wanted = UNIT.format(path=mount, device=device)
+    written = unit.exists() and unit.read_text() == wanted
+    current = mounted_device(str(mount), Path("/proc/mounts").read_text())
+    if current and Path(current).resolve() != device.resolve():
+        raise RefusalError(f"{mount} is already mounted from {current}, not from {device}: unmount it first.")
     if current and written:
-        return {"changed": False, "device": device, "formatted": False}
-    status, output, _ = module.run_command(["blkid", "-p", "-o", "export", device])
-    action = "mount" if current else decide(status, output, device)
-    if not current and os.path.isdir(path) and os.listdir(path):
-        raise Refusal(f"{path} on the root disk is not empty: move its content away before a volume hides it.")
+        return {"changed": False, "device": str(device), "formatted": False}
+    action = "mount"
+    if not current:
+        status, output, _ = module.run_command(["blkid", "-p", "-o", "export", str(device)])
+        action = decide(status, output, device)
+        if mount.is_dir() and any(mount.iterdir()):
+            raise RefusalError(
+                f"{mount} on the root disk is not empty: move its content away, the volume would hide it."
+            )
+    outcome = {"changed": True, "device": str(device), "formatted": action == "format"}
     if module.check_mode:
-        return {"changed": True, "device": device, "formatted": action == "format"}
+        return outcome
     if action == "format":
-        module.run_command(["mkfs.ext4", "-q", "-m", "0", "-L", label, device], check_rc=True)
-    os.makedirs(path, mode=0o755, exist_ok=True)
+        module.run_command(["mkfs.ext4", "-q", "-m", "0", "-L", module.params["label"], str(device)], check_rc=True)
+    mount.mkdir(mode=0o755, parents=True, exist_ok=True)
     write_unit(unit, wanted)
     module.run_command(["systemctl", "daemon-reload"], check_rc=True)
-    module.run_command(["systemctl", "enable", "--now", unit_name(path)], check_rc=True)
-    lost_and_found = f"{path}/lost+found"
-    if action == "format" and os.path.isdir(lost_and_found):
-        os.rmdir(lost_and_found)  # e2fsck makes it again when it needs one
-    return {"changed": True, "device": device, "formatted": action == "format"}
+    module.run_command(["systemctl", "enable", "--now", unit.name], check_rc=True)
+    if action == "format" and (mount / "lost+found").is_dir():
+        (mount / "lost+found").rmdir()  # e2fsck makes it again when it needs one
+    return outcome
 
 
 def main() -> None:
@@ -150,7 +156,7 @@ def main() -> None:
     )
     try:
         result = run(module)
-    except (Refusal, OSError) as reason:
+    except (RefusalError, OSError) as reason:
         module.fail_json(msg=str(reason))
     module.exit_json(**result)
 

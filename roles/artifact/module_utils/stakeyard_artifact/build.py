@@ -21,7 +21,8 @@ from .sources import Report
 
 PERCENT = re.compile(r"^\[\s*(\d+)%\]")
 FIRST_CARGO = (1, 68)  # the first whose registry client needs no git index
-# The build id is a digest over symbols too, and these hold names from the build folder: without it equal code is equal bytes.
+# The build id is a digest over symbols too, and these hold names from the build folder: without it the same source
+# and compiler give the same bytes.
 STRIP = ("strip", "--strip-all", "--remove-section=.note.gnu.build-id")
 
 
@@ -103,13 +104,16 @@ def run_step(step: str, command: Sequence[str], folder: Path, log: Path, report:
 
 def pack(files: dict[str, Path], top: str, target: Path) -> None:
     """Write a .tar.gz that depends only on names and contents: sorted, no dates, no owners."""
-    with target.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-            for name in sorted(files):
-                data = files[name].read_bytes()
-                entry = tarfile.TarInfo(f"{top}/{name}")
-                entry.size, entry.mode = len(data), 0o755
-                archive.addfile(entry, io.BytesIO(data))
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for name in sorted(files):
+            data = files[name].read_bytes()
+            entry = tarfile.TarInfo(f"{top}/{name}")
+            entry.size, entry.mode = len(data), 0o755
+            archive.addfile(entry, io.BytesIO(data))
 
 
 @contextmanager
@@ -132,7 +136,7 @@ def build(release: Release, source: Source, target: Path, report: Report) -> Non
         shutil.copytree(source.manifest, fetch)
 
         def step(name: str, *command: str) -> None:
-            log = logs / f"{name.split()[0]}.log"
+            log = logs / f"{name.split(maxsplit=1)[0]}.log"
             run_step(f"{what}: {name}", command, fetch, log, report)
 
         step(f"fetch {source.crate} {source.version}", "cargo", "vendor", "--locked", "--versioned-dirs", "vendor")

@@ -92,7 +92,7 @@ def _signed(release: Release, digest: str, place: str | None, folder: Path) -> t
     policy = release.signatures
     if policy is None:
         return [], []
-    names = [(f"{place}/{address.rsplit('/', 1)[1]}" if place else address) for address in (policy.sums, policy.signature)]
+    names = [f"{place}/{url.rpartition('/')[2]}" if place else url for url in (policy.sums, policy.signature)]
     subject = f"{release.artifact} {release.version}"
     with temporary_beside(folder / "SHA256SUMS") as sums, temporary_beside(folder / "SHA256SUMS.asc") as signature:
         try:
@@ -147,7 +147,7 @@ def obtain(release: Release, mirror: str, cache: Path, report: Report) -> Obtain
         if release.source is None:
             raise ArtifactError(
                 f"{release.artifact} {release.version}: no source has {release.file} "
-                f"({'; '.join(reasons) or 'none is named'}); set STAKEYARD_MIRROR to a directory or address that holds it."
+                f"({'; '.join(reasons) or 'none is named'}); set STAKEYARD_MIRROR to a directory or address with it."
             )
         return _built(release, folder, report)
 

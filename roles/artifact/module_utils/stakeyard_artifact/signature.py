@@ -62,8 +62,8 @@ def judge(verdicts: Sequence[Verdict], policy: Signatures, subject: str) -> Outc
     for verdict in pinned:
         if verdict.state == "bad":
             raise ArtifactError(
-                f"{subject}: the signature of {names[verdict.fingerprint]} ({verdict.fingerprint}) is BAD; the file was "
-                "changed after it was signed, do not use it."
+                f"{subject}: the signature of {names[verdict.fingerprint]} ({verdict.fingerprint}) is BAD; the file "
+                "was changed after it was signed, do not use it."
             )
     good = sorted({names[verdict.fingerprint] for verdict in pinned if verdict.state == "good"})
     lost = sorted({f"{names[v.fingerprint]} ({v.state} key)" for v in pinned if v.state in ("expired", "revoked")})
@@ -72,7 +72,7 @@ def judge(verdicts: Sequence[Verdict], policy: Signatures, subject: str) -> Outc
         detail = f"; not counted: {', '.join(lost)}" if lost else ""
         raise ArtifactError(
             f"{subject}: {len(good)} good signatures of pinned signers ({', '.join(good) or 'none'}) where "
-            f"{policy.threshold} are needed{detail}; fetch newer keys from the signers and review them into artifacts.yml."
+            f"{policy.threshold} are needed{detail}; fetch the signers' newer keys and review them into artifacts.yml."
         )
     return outcome
 
@@ -93,7 +93,7 @@ def _gpg(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]
 def private_home() -> Iterator[Path]:
     """A GNUPGHOME that nobody else reads and that is gone afterwards."""
     # Below /tmp whatever TMPDIR says: gpg's socket paths must stay short.
-    with tempfile.TemporaryDirectory(prefix="stakeyard-gpg-", dir="/tmp") as name:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="stakeyard-gpg-", dir="/tmp") as name:
         yield Path(name)
 
 
@@ -173,5 +173,6 @@ def pinned_in(sums: str, file: str, sha256: str, subject: str) -> None:
     found = [line.split()[0] for line in sums.splitlines() if line.split()[1:] in ([file], [f"*{file}"])]
     if found != [sha256]:
         raise ArtifactError(
-            f"{subject}: the signed checksums say {', '.join(found) or 'nothing'} for {file}, artifacts.yml pins {sha256}."
+            f"{subject}: the signed checksums say {', '.join(found) or 'nothing'} for {file}, "
+            f"artifacts.yml pins {sha256}."
         )

@@ -10,7 +10,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -81,10 +81,8 @@ def _open(address: str) -> Iterator[tuple[BinaryIO, int | None]]:
 def download(address: str, target: Path) -> None:
     """Copy an address to `target`. Raises Unreachable, or ArtifactError when the transfer stops half-way."""
     with _open(address) as (stream, promised), target.open("wb") as output:
-        try:
+        with suppress(http.client.IncompleteRead):  # the comparison below says it better
             shutil.copyfileobj(stream, output, 1 << 20)
-        except http.client.IncompleteRead:
-            pass  # the comparison below says it better
         received = output.tell()
     if promised is not None and received != promised:
         raise ArtifactError(f"{address}: short file, {received} of {promised} bytes arrived; try again.")
