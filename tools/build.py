@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -197,6 +198,8 @@ def install_plugin(binaries: Path, pulumi_home: Path) -> None:
 def main() -> int:
     """Show progress on standard error and print the folder on standard output."""
     started = time.monotonic()
+    # So that a build that is told to stop takes Go with it and leaves no half of a part.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
     def report(line: str) -> None:
         print(f"{time.monotonic() - started:5.0f} s  {line}", file=sys.stderr, flush=True)

@@ -2,8 +2,13 @@
 
 import fcntl
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -192,3 +197,26 @@ def test_the_plugin_is_put_where_pulumi_knows_its_version(machine: Path) -> None
         link = home / "plugins" / "resource-openstack-v5.5.3" / present.PLUGIN
         assert link.samefile(binaries / present.PLUGIN)
     assert [path.name for path in link.parent.iterdir()] == [present.PLUGIN]
+
+
+def test_a_build_that_is_told_to_stop_takes_go_with_it(machine: Path) -> None:
+    script(
+        machine / "go" / "go",
+        f"""[ "$1" = version ] && echo go version go1.26.0 linux/amd64 && exit
+echo $$ >{machine}/pid; exec sleep 60""",
+    )
+    with subprocess.Popen([sys.executable, build.__file__], stderr=subprocess.DEVNULL) as process:
+        pid = machine / "pid"
+        wait_until(lambda: pid.exists() and pid.read_text() != "")
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+    wait_until(lambda: not Path("/proc", pid.read_text().strip()).exists())
+    assert not list(build.home().glob("parts/.new-*"))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for at most 20 seconds."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
