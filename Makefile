@@ -11,6 +11,10 @@ help: ## Show this list.
 ready: ## Install what is missing: packages, the Python environment.
 	@tools/bootstrap.sh
 
+.PHONY: tools
+tools: ready ## Find or build pulumi, its Python host and the OpenStack plugin.
+	@.venv/bin/python tools/build.py
+
 .PHONY: up
 up: ready ## Start the lab cloud and put two verified Bitcoin nodes on it.
 	$(STAKEYARD) prepare
