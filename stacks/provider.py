@@ -113,7 +113,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(self, request: Any, context: grpc.ServicerContext) -> object:  # noqa: N802
         """Take the resource out of service."""
         state = plain(request.properties)
-        inputs = plain(request.old_inputs) or state
+        inputs = {**state, **plain(request.old_inputs)}
         try:
             lifecycle(request.urn).delete(inputs, state, self._report(request.urn))
         except StakeyardError as error:
