@@ -60,12 +60,16 @@ def environment(base: Mapping[str, str]) -> dict[str, str]:
 
 
 def failure(output: Sequence[str]) -> str:
-    """The last line of Go's output that says what went wrong; progress and headings are passed over."""
-    for raw in reversed(output):
-        line = raw.strip()
-        if line and not NOISE.match(line) and not PACKAGE.match(line):
-            return line
-    return "go gave no reason"
+    """The last line of Go's output that says what went wrong; progress, headings and details are passed over.
+
+    A module that is not the pinned one comes first: Go says so above a paragraph on what that may mean.
+    """
+    lines = [line.rstrip() for line in output if line.strip()]
+    told = [line for line in lines if not NOISE.match(line) and not PACKAGE.match(line)]
+    forged = [line for line in told if "checksum mismatch" in line]
+    # Go indents what explains the line above it.
+    sentences = [line for line in told if not line[0].isspace()]
+    return next(iter([*forged, *reversed(sentences), *reversed(told)]), "go gave no reason").strip()
 
 
 class Progress:

@@ -33,6 +33,21 @@ def script(path: Path, text: str = "") -> Path:
             "verifying a/b@v1.0.0: checksum mismatch",
         ),
         (
+            [
+                "verifying a/b@v1.0.0: checksum mismatch\n",
+                "\tdownloaded: h1:x\n",
+                "\n",
+                "SECURITY ERROR\n",
+                "For more information, see 'go help module-auth'.\n",
+            ],
+            "verifying a/b@v1.0.0: checksum mismatch",
+        ),
+        (
+            ["go: a/b@v1: reading proxy: 403 Forbidden\n", "\tserver response: not carried\n"],
+            "go: a/b@v1: reading proxy: 403 Forbidden",
+        ),
+        (["\tsomething indented\n"], "something indented"),
+        (
             ["# example.com/x\n", "./main.go:7:2: undefined: foo\n", "too many errors\n", "example.com/y\n", "\n"],
             "./main.go:7:2: undefined: foo",
         ),
