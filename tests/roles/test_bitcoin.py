@@ -124,7 +124,7 @@ def test_each_node_passes_its_own_checks(nodes: Sequence[Node]) -> None:
         facts = {**node.facts(), "nodes": [node.facts()]}
         checks = run(node.machine.session, check_files(["bitcoin"], "node"), facts, lambda _: None)
         assert [check for check in checks if check.outcome != "passed"] == []
-        assert len(checks) > 15
+        assert len(checks) >= 14
 
 
 def test_the_fleet_passes_its_checks(nodes: Sequence[Node]) -> None:
@@ -138,9 +138,7 @@ def test_the_checks_find_a_node_that_is_wrong(node: Node) -> None:
     node.machine.root("chmod 0444 /etc/bitcoin/credentials/monitor.conf")
     facts = {**node.facts(), "nodes": [node.facts()]}
     checks = run(node.machine.session, check_files(["bitcoin"], "node"), facts, lambda _: None)
-    assert {check.name for check in checks if check.outcome == "failed"} == {
-        "bitcoin: credentials are for root alone (monitor)"
-    }
+    assert {check.name for check in checks if check.outcome == "failed"} == {"bitcoin: credentials are for root alone"}
     assert node.converge().changed > 0
     assert node.machine.root("stat -c %a /etc/bitcoin/credentials/monitor.conf").strip() == "400"
 
