@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def scenario_file(directory: Path) -> Path:
     """The lab's stack file in a network of its own, so that the scenario runs beside the operator's lab stack."""
     text = (REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text()
-    path = directory / f"Pulumi.{STACK}.yaml"
+    path = directory / "stack-file.yaml"
     path.write_text(re.sub(r"\b10\.77\.0\b", NETWORK, text))
     return path
 
