@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from stacks.errors import StakeyardError
 from stacks.paths import REPOSITORY
@@ -117,32 +118,38 @@ def run(go: Path, arguments: Sequence[str], directory: Path, log: Path, progress
             text=True,
         ) as process,
     ):
-        noise: list[str] = []
-        out: list[str] = []
-
-        def listen() -> None:
-            for line in process.stderr or ():
-                noise.append(line)
-                file.write(line)
-                progress.line(line)
-
-        def collect() -> None:
-            out.extend(line.rstrip("\n") for line in process.stdout or ())
-
-        threads = [threading.Thread(target=listen, daemon=True), threading.Thread(target=collect, daemon=True)]
-        for thread in threads:
-            thread.start()
         try:
-            while process.poll() is None:
-                time.sleep(0.1)
-                progress.tick()
-        except BaseException:
+            out, noise = _follow(process, file, progress)
+        except BaseException:  # told to stop: leaving the block waits for Go, so Go is told too
             process.terminate()
             raise
-        for thread in threads:
-            thread.join()
     if process.returncode != 0:
         raise StakeyardError(
             f"building {progress.title} from tools/{directory.name}/go.mod failed: {failure(noise)} (all of it: {log})"
         )
     return out
+
+
+def _follow(process: subprocess.Popen[str], log: TextIO, progress: Progress) -> tuple[list[str], list[str]]:
+    """Read both outputs of `process` to its end; returns their lines."""
+    noise: list[str] = []
+    out: list[str] = []
+
+    def listen() -> None:
+        for line in process.stderr or ():
+            noise.append(line)
+            log.write(line)
+            progress.line(line)
+
+    def collect() -> None:
+        out.extend(line.rstrip("\n") for line in process.stdout or ())
+
+    threads = [threading.Thread(target=listen, daemon=True), threading.Thread(target=collect, daemon=True)]
+    for thread in threads:
+        thread.start()
+    while process.poll() is None:
+        time.sleep(0.1)
+        progress.tick()
+    for thread in threads:
+        thread.join()
+    return out, noise
