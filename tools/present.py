@@ -131,7 +131,9 @@ def choose(parts: Mapping[str, Part], env: Mapping[str, str], ignore: Path) -> C
 
     ours = plugin(list(installed_plugins(env, ignore)), parts["plugin"].oldest)
     if ours is None:
-        build["plugin"] = f"no OpenStack plugin {parts['plugin'].oldest} or newer is installed"
+        oldest = parts["plugin"].oldest
+        hint = f" (`pulumi plugin install resource openstack {oldest}` is quicker with the internet)" if taken else ""
+        build["plugin"] = f"no OpenStack plugin {oldest} or newer is installed{hint}"
     else:
         taken[PLUGIN] = ours.path
     return Choice(taken, build)
