@@ -43,7 +43,12 @@ class Workspace:
         Pulumi writes the salt of the stack's passphrase into its config file. A throw-away stack has a
         passphrase of its own on every machine, so the salt must not end up in the committed file.
         """
-        return self.state / f"Pulumi.{self.stack}.yaml"
+        return self.project / "stacks" / f"Pulumi.{self.stack}.yaml"
+
+    @property
+    def project(self) -> Path:
+        """A project without a program, for the commands of Pulumi that look only at a stack and its config file."""
+        return self.state / "project"
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """Variables for Pulumi and its plugins, on top of `base` (default: this process')."""
@@ -78,7 +83,7 @@ class Workspace:
         """Run `pulumi ARGUMENTS` on this stack; the caller looks at the return code."""
         return subprocess.run(
             ["pulumi", *pulumi_arguments(arguments, self)],
-            cwd=self.directory,
+            cwd=self.directory if needs_program(arguments) or self.keeps_its_own_salt else self.project,
             env=self.environment(),
             text=True,
             capture_output=capture,
@@ -97,41 +102,21 @@ class Workspace:
             )
         if self.keeps_its_own_salt:
             return
-        salt = _salt(self.config_file) or self._initialise()
-        text = self.stack_file.read_text()
-        self.config_file.write_text(f"{text.rstrip()}\nencryptionsalt: {salt}\n")
+        self.config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copy(self.directory / "Pulumi.yaml", self.project)
+        salt = _salt(self.config_file)
+        known_salt = f"encryptionsalt: {salt}\n" if salt else ""
+        self.config_file.write_text(f"{self.stack_file.read_text().rstrip()}\n{known_salt}")
+        if salt is None:
+            result = self.pulumi("stack", "init", "--no-select", "--non-interactive", capture=True)
+            if result.returncode != 0 and "already exists" not in result.stderr:
+                raise StakeyardError(f"stack {self.stack} could not be made: {last_line(result.stderr)}")
 
     @property
     def keeps_its_own_salt(self) -> bool:
         """Whether the committed stack file says how its secrets are encrypted."""
         lines = self.stack_file.read_text().splitlines()
         return any(line.startswith(("encryptionsalt:", "secretsprovider:")) for line in lines)
-
-    def _initialise(self) -> str:
-        """`pulumi stack init` beside the checkout's own files; returns the salt that it made."""
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.state) as scratch:
-            shutil.copy(self.directory / "Pulumi.yaml", scratch)
-            made = Path(scratch, "stacks")
-            made.mkdir()
-            result = subprocess.run(
-                ["pulumi", "stack", "init", self.stack, "--no-select", "--non-interactive"],
-                cwd=scratch,
-                env=self.environment(),
-                text=True,
-                capture_output=True,
-                check=False,
-            )
-            exists = "already exists" in result.stderr
-            if result.returncode != 0 and not exists:
-                raise StakeyardError(f"stack {self.stack} could not be made: {last_line(result.stderr)}")
-            salt = _salt(made / f"Pulumi.{self.stack}.yaml")
-        if salt is None:
-            raise StakeyardError(
-                f"stack {self.stack} is in the backend but {self.config_file} with its salt is gone: "
-                f"put that file back, or forget the stack with `stakeyard pulumi stack rm --force -s {self.stack}`."
-            )
-        return salt
 
     def replace_state(self, exported: str) -> None:
         """Put a state from `pulumi stack export` back, without the operations that were pending in it."""
@@ -170,12 +155,22 @@ def last_line(text: str) -> str:
     return lines[-1] if lines else "it gave no reason"
 
 
+def subcommand(arguments: Sequence[str]) -> str:
+    """The first word that is no option."""
+    return next((a for a in arguments if not a.startswith("-")), "")
+
+
+def needs_program(arguments: Sequence[str]) -> bool:
+    """Whether Pulumi runs, or may write beside, the program for these arguments."""
+    return subcommand(arguments) in CONFIGURED | {"config"}
+
+
 def pulumi_arguments(arguments: Sequence[str], workspace: Workspace) -> list[str]:
     """`arguments` with this workspace's stack and config file added where the subcommand takes them."""
-    subcommand = next((a for a in arguments if not a.startswith("-")), "")
+    command = subcommand(arguments)
     extra: list[str] = []
-    if subcommand in CONFIGURED and not workspace.keeps_its_own_salt:
+    if command in CONFIGURED and not workspace.keeps_its_own_salt:
         extra += ["--config-file", str(workspace.config_file)]
-    if subcommand not in STACKLESS:
+    if command not in STACKLESS:
         extra += ["--stack", workspace.stack]
     return [*arguments, *extra]

@@ -1,5 +1,6 @@
 """Where Pulumi's configuration and environment come from."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ SALT = "v1:c2FsdA==:v1:abc:def=="
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     (tmp_path / "stacks").mkdir()
+    (tmp_path / "Pulumi.yaml").write_text("name: stakeyard\nruntime: python\n")
     (tmp_path / "stacks" / "Pulumi.lab.yaml").write_text(FLEET)
     for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -22,20 +24,34 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return Workspace("lab", directory=tmp_path, state=tmp_path / ".state")
 
 
-def test_the_committed_stack_file_never_gets_a_salt(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Workspace, "_initialise", lambda _self: SALT)
-    workspace.state.mkdir()
+@pytest.fixture
+def pulumi(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Stands in for `pulumi`: remembers the calls, and writes a salt at `stack init` as Pulumi does."""
+    calls: list[tuple[str, ...]] = []
+
+    def run(self: Workspace, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+        calls.append(arguments)
+        with self.config_file.open("a") as file:
+            file.write(f"encryptionsalt: {SALT}\n")
+        return subprocess.CompletedProcess(arguments, 0, "", "")
+
+    monkeypatch.setattr(Workspace, "pulumi", run)
+    return calls
+
+
+def test_the_committed_stack_file_never_gets_a_salt(workspace: Workspace, pulumi: list[tuple[str, ...]]) -> None:
     workspace.prepare()
     assert workspace.stack_file.read_text() == FLEET
     assert f"encryptionsalt: {SALT}" in workspace.config_file.read_text()
+    assert [call[:2] for call in pulumi] == [("stack", "init")]
 
 
-def test_the_salt_outlives_a_change_of_the_stack_file(workspace: Workspace) -> None:
-    workspace.state.mkdir()
-    workspace.config_file.write_text(f"encryptionsalt: {SALT}\n")
+def test_the_salt_outlives_a_change_of_the_stack_file(workspace: Workspace, pulumi: list[tuple[str, ...]]) -> None:
+    workspace.prepare()
     workspace.stack_file.write_text(FLEET.replace("x", "y"))
     workspace.prepare()
     assert workspace.config_file.read_text() == f"{FLEET.replace('x', 'y')}encryptionsalt: {SALT}\n"
+    assert len(pulumi) == 1
 
 
 def test_a_stack_file_with_its_own_salt_is_used_as_it_is(workspace: Workspace) -> None:
