@@ -32,6 +32,7 @@ def connect(settings: Settings, passwords: Passwords, admin: bool = True) -> Con
             "project_domain_name": "Default",
         },
         region_name=names.REGION,
+        api_timeout=60,
     )
 
 

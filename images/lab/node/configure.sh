@@ -19,17 +19,16 @@ rm -rf /var/cache/libvirt/qemu/capabilities
 # libvirt would wait for machined, which has no place in a container
 rm -f /usr/share/dbus-1/system-services/org.freedesktop.machine1.service
 
-# One thread: eventlet dies with "cannot switch to a different thread" otherwise; a kept connection would
-# hold that only thread.
+# One thread a process: with more, a lock that two threads want kills eventlet's loop sooner or later ("cannot switch
+# to a different thread") and the process never answers again. A kept connection would hold that only thread.
 for ini in /etc/*/*-uwsgi.ini; do
   sed -i -E 's/^processes = .*/processes = 1/; s/^threads = .*/threads = 1/
     s/^plugins = python3,apparmor/plugins = python3/; /^apparmor-profile/d' "$ini"
   grep -q '^add-header' "$ini" || sed -i '/^\[uwsgi\]/a add-header = Connection: close' "$ini"
 done
-for entry in keystone:2 nova-api:3 neutron-api:3 cinder-api:2 nova-api-metadata:2; do
+for entry in keystone:3 placement-api:1 nova-api:3 neutron-api:2 cinder-api:2 nova-api-metadata:2; do
   sed -i "s/^processes = .*/processes = ${entry##*:}/" /etc/*/"${entry%%:*}"-uwsgi.ini
 done
-sed -i 's/^threads = .*/threads = 8/' /etc/keystone/*-uwsgi.ini /etc/placement/*-uwsgi.ini
 
 infrastructure=(mariadb rabbitmq-server memcached)
 everything=(keystone glance-api placement-api nova-api nova-api-metadata nova-conductor nova-scheduler nova-compute
