@@ -32,6 +32,9 @@ class Paths(Protocol):
     def console(self, server_id: str) -> str:
         """The server's console output so far."""
 
+    def fault(self, server_id: str) -> str | None:
+        """Why the server will never start, or None while it may."""
+
 
 class CloudPaths:
     """The trusted paths of a real cloud."""
@@ -50,6 +53,11 @@ class CloudPaths:
         """See `Paths`; a hypervisor without a console has an empty one."""
         answer = self._compute.post(f"/servers/{server_id}/action", json={"os-getConsoleOutput": {"length": None}})
         return str(answer.json().get("output") or "") if answer.ok else ""
+
+    def fault(self, server_id: str) -> str | None:
+        """See `Paths`."""
+        server = self._compute.get_server(server_id)
+        return str((server.fault or {}).get("message") or "no reason given") if server.status == "ERROR" else None
 
 
 def key_in(text: str) -> str | None:
@@ -91,10 +99,18 @@ def read_host_key(
     started = time.monotonic()
     trouble = "it has published nothing yet"
     while True:
+        fault = None
         try:
+            fault = paths.fault(server_id)
             metadata, console = key_in(paths.metadata(server_id)), key_on_console(paths.console(server_id))
         except (SDKException, ClientException) as error:
             metadata, console, trouble = None, None, f"the cloud's API says: {str(error).splitlines()[0]}"
+        if fault is not None:
+            # Pulumi takes a server that failed to start for an existing one from then on.
+            raise StakeyardError(
+                f"{node}: the cloud could not start the server ({fault}): make another one with "
+                f"`pulumi up --replace '**compute/instance:Instance::{node}'`."
+            )
         key = agreed(node, metadata, console)
         if key is not None:
             return key

@@ -24,14 +24,17 @@ A, B = ("ssh-ed25519 " + letter * 68 for letter in "AB")
 class Paths:
     """The two trusted paths, answering what a test says."""
 
-    def __init__(self, metadata: list[str], console: str = "") -> None:
-        self.answers, self.output = metadata, console
+    def __init__(self, metadata: list[str], console: str = "", fault: str | None = None) -> None:
+        self.answers, self.output, self.reason = metadata, console, fault
 
     def metadata(self, server_id: str) -> str:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def console(self, server_id: str) -> str:
         return self.output
+
+    def fault(self, server_id: str) -> str | None:
+        return self.reason
 
 
 def block(*keys: str) -> str:
@@ -46,6 +49,11 @@ def test_the_key_is_taken_from_either_path_when_the_other_is_silent() -> None:
     assert read(Paths([f"{A} root@n1\n"])) == A
     assert read(Paths([""], block("ecdsa-sha2-nistp256 xyz root", f"{A} root@n1"))) == A
     assert read(Paths(["", "", A])) == A, "it waits"
+
+
+def test_a_server_that_the_cloud_could_not_start_is_named_with_the_way_out() -> None:
+    with pytest.raises(StakeyardError, match=r"n1: the cloud could not start the server \(no host\).*Instance::n1'`"):
+        read(Paths([""], fault="no host"))
 
 
 def test_two_paths_that_differ_are_refused() -> None:
