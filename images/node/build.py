@@ -115,7 +115,7 @@ def _make(digest: str, report: Report) -> Path:
             f"Building the node image failed in `{program}`: {tail} (all of it: {log_file})."
         ) from error
     shutil.rmtree(root)
-    manifest = _manifest(digest, installed, {name: _sha256(new / name) for name in FILES})
+    manifest = _manifest(digest, installed, {name: sha256(new / name) for name in FILES})
     (new / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     image = directory() / digest
     shutil.rmtree(image, ignore_errors=True)
@@ -212,7 +212,8 @@ def _manifest(digest: str, installed: dict[str, str], files: dict[str, str]) -> 
     }
 
 
-def _sha256(file: Path) -> str:
+def sha256(file: Path) -> str:
+    """Digest of a file in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -12,6 +12,14 @@ systemctl -q enable systemd-networkd systemd-resolved nftables chrony ssh stakey
 # cloud-init: only the stage that needs the metadata. The others load Python for seconds on an emulated guest and have
 # no module to run.
 systemctl -q mask cloud-init-local cloud-config cloud-final cloud-init-hotplugd.socket
+ln -s /lib/systemd/system/cloud-init.target /etc/systemd/system/multi-user.target.wants/
+# Programs that systemd would run at every boot to look for what this image has not.
+mkdir -p /etc/systemd/system-generators
+for generator in cloud-init-generator systemd-cryptsetup-generator systemd-gpt-auto-generator \
+  systemd-hibernate-resume-generator systemd-integritysetup-generator systemd-rc-local-generator \
+  systemd-system-update-generator systemd-sysv-generator systemd-veritysetup-generator; do
+  ln -s /dev/null "/etc/systemd/system-generators/$generator"
+done
 # Not at boot of a server that lives behind a serial console and on one virtual disk.
 systemctl -q mask e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer \
   getty@tty1.service systemd-pstore.service systemd-firstboot.service
@@ -39,3 +47,5 @@ sed -i /unsafe-io/d /etc/dpkg/dpkg.cfg.d/* # fit for a build, not for a server
 : >/etc/machine-id # empty, not `uninitialized`: that would apply every unit's preset at the first boot
 ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 rm -rf /var/cache/apt/*.bin /var/lib/apt/lists/* /var/log/*.log /var/log/apt /var/cache/debconf/*-old
+# Nothing in /usr is newer: no index has to be made again at the first boot.
+touch /etc/.updated /var/.updated
