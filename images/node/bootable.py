@@ -135,8 +135,8 @@ def _grub(work: Path, kind: str, module: str) -> Path:
     """GRUB with everything it needs in one file: modules and configuration."""
     config, target = work / "grub.cfg", work / kind
     config.write_text(CONFIG)
-    command = ["grub-mkimage", "--format", kind, "--output", target, "--config", config, "--prefix", "/boot/grub"]
-    _run([*command, module, *MODULES])
+    where = ["--format", kind, "--output", str(target), "--config", str(config), "--prefix", "/boot/grub"]
+    _run(["grub-mkimage", *where, module, *MODULES])
     return target
 
 
