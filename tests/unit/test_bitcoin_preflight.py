@@ -1,0 +1,120 @@
+"""What the role bitcoin refuses before it touches a host, as Ansible itself evaluates it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks.paths import REPOSITORY
+
+MEMORY = 4096
+REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
+    "txindex of a pruned node": (
+        {"bitcoin_prune": 600, "bitcoin_txindex": True},
+        "bitcoin_txindex needs all blocks: set bitcoin_prune to 0 or bitcoin_txindex to false.",
+    ),
+    "too little to keep": (
+        {"bitcoin_prune": 549},
+        "bitcoin_prune is 549 MiB: use 0 to keep all blocks, or at least 550.",
+    ),
+    "manual pruning": ({"bitcoin_prune": 1}, "bitcoin_prune is 1 MiB"),
+    "mining on main": ({"bitcoin_network": "main", "bitcoin_regtest_mine_seconds": 5}, "this node is on main"),
+    "mining on testnet4": ({"bitcoin_network": "testnet4", "bitcoin_regtest_mine_seconds": 5}, "mines on regtest only"),
+    "mining on signet": ({"bitcoin_network": "signet", "bitcoin_regtest_mine_seconds": 5}, "mines on regtest only"),
+    "mining backwards": ({"bitcoin_regtest_mine_seconds": -1}, "bitcoin_regtest_mine_seconds must not be negative"),
+    "a cache larger than the machine": (
+        {"bitcoin_dbcache": 3073},
+        "bitcoin_dbcache is 3073 MiB on a machine of 4096 MiB: use 0, or 4 to 3072.",
+    ),
+    "a cache below Core's least": ({"bitcoin_dbcache": 3}, "bitcoin_dbcache is 3 MiB"),
+    "a lab release on main": (
+        {"bitcoin_network": "main", "bitcoin_version": "31.99.0"},
+        "Release 31.99.0 is for labs and tests, not for main",
+    ),
+}
+ALLOWED: Mapping[str, dict[str, Any]] = {
+    "regtest": {},
+    "regtest that mines": {"bitcoin_regtest_mine_seconds": 10},
+    "main": {"bitcoin_network": "main"},
+    "main, pruned": {"bitcoin_network": "main", "bitcoin_prune": 550},
+    "main with an index": {"bitcoin_network": "main", "bitcoin_txindex": True},
+    "main with a large cache": {"bitcoin_network": "main", "bitcoin_dbcache": 3072},
+    "a lab release on main, allowed": {
+        "bitcoin_network": "main",
+        "bitcoin_version": "31.99.0",
+        "bitcoin_allow_lab_release": True,
+    },
+    "a lab release on signet": {"bitcoin_network": "signet", "bitcoin_version": "31.99.0"},
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """What the preflight says in each case; one Ansible run for all of them."""
+    folder = tmp_path_factory.mktemp("preflight")
+    plays = []
+    for name, settings in {**{case: changes for case, (changes, _) in REFUSED.items()}, **ALLOWED}.items():
+        said = {"ansible.builtin.debug": {"msg": f"CASE {name}: {{{{ ansible_failed_result.msg | default('') }}}}"}}
+        role = {"ansible.builtin.include_role": {"name": "bitcoin", "tasks_from": "preflight"}}
+        plays.append(
+            {
+                "name": name,
+                "hosts": "localhost",
+                "gather_facts": False,
+                "vars": {"bitcoin_network": "regtest", "ansible_facts": {"memtotal_mb": MEMORY}, **settings},
+                "tasks": [{"name": "Ask", "block": [role], "rescue": [said]}],
+            }
+        )
+    (folder / "ansible.cfg").touch()
+    (folder / "site.yml").write_text(json.dumps(plays))
+    environment = {
+        **os.environ,
+        "ANSIBLE_ROLES_PATH": str(REPOSITORY / "roles"),
+        "ANSIBLE_HOME": str(folder),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_NOCOLOR": "true",
+        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
+    }
+    command = [
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        str(folder / "site.yml"),
+    ]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    found = {}
+    for line in run.stdout.splitlines():
+        text = line.strip().removeprefix('"msg": ')
+        if text.startswith('"CASE '):
+            name, _, reason = json.loads(text).removeprefix("CASE ").partition(": ")
+            found[name] = reason
+    return found
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_it_is_refused(answers: Mapping[str, str], case: str) -> None:
+    assert REFUSED[case][1] in answers.get(case, "not refused")
+
+
+@pytest.mark.parametrize("case", ALLOWED)
+def test_it_is_allowed(answers: Mapping[str, str], case: str) -> None:
+    assert answers, "no case was refused at all: the preflight did not run"
+    assert case not in answers
+
+
+def test_the_role_refuses_an_unknown_network_by_its_argument_specs() -> None:
+    import yaml
+
+    specs = yaml.safe_load((Path(REPOSITORY) / "roles/bitcoin/meta/argument_specs.yml").read_text())
+    node = yaml.safe_load((REPOSITORY / "roles/bitcoin/node.yml").read_text())
+    choices = specs["argument_specs"]["main"]["options"]["bitcoin_network"]["choices"]
+    for port in node["ports"].values():
+        assert list(port["port"]) == choices
