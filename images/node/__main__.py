@@ -1,11 +1,13 @@
-"""`python -m images.node`: build the golden image and print its directory."""
+"""`python -m images.node [bootable]`: build the golden image, or its bootable form, and print where it is."""
 
 import sys
 
+from images.node.bootable import bootable
 from images.node.build import build
 from stacks.errors import StakeyardError
 
 try:
-    print(build(lambda line: print(line, file=sys.stderr)))
+    make = bootable if sys.argv[1:] == ["bootable"] else build
+    print(make(lambda line: print(line, file=sys.stderr)))
 except StakeyardError as error:
     sys.exit(f"stakeyard: {error}")

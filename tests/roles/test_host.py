@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stacks.errors import StakeyardError
+from stacks.paths import REPOSITORY
 from tests.roles.helpers import OPERATORS, converge, failed, variables, verify
 from tests.roles.machine import GATEWAY, Machine
 
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.host
 
 ROLES = ("host", "service")
 PORT = 8080
+STATIC = REPOSITORY / "roles/host/files/root"
+BAKED = [f"/{path.relative_to(STATIC)}" for path in STATIC.rglob("*") if path.is_file()]
 # Nothing but a web server of Python: what matters is that it listens on all addresses, with a port that is not open.
 SERVICE: dict[str, Any] = {
     "service_name": "dummy",
@@ -29,8 +32,11 @@ SERVICE: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def converged(host: Machine) -> Machine:
-    """The host after its first run, which had something to do."""
+    """The host after its first run, which had something to do, but not what the image has already."""
+    look = "stat --format='%n %Y %U %G %a' " + " ".join(f"'{path}'" for path in BAKED)
+    before = host.root(look)
     assert converge(host, ROLES, variables(host, **SERVICE)).changed > 0
+    assert host.root(look) == before, "a file that is baked into the image was written again"
     return host
 
 
