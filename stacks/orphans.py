@@ -4,11 +4,12 @@ One finder a Pulumi type: most objects are found by name; the few without one by
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from openstack.exceptions import ResourceNotFound
+from openstack.exceptions import ResourceFailure, ResourceNotFound
 
 from stacks.errors import StakeyardError
 
@@ -75,6 +76,9 @@ def _delete_volume(cloud: Any, volume: Any) -> None:
             f"volume {volume.name} ({volume.id}) is attached but not in the state: "
             "import it, or detach it by hand and run this again."
         )
+    # A volume that is still being made cannot be deleted yet; one that failed can.
+    with suppress(ResourceFailure):
+        cloud.block_storage.wait_for_status(volume, "available", wait=300)
     cloud.block_storage.delete_volume(volume)
     cloud.block_storage.wait_for_delete(volume, wait=300)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import openstack
 import yaml
+from openstack.exceptions import SDKException
 
 from stacks.errors import StakeyardError
 from stacks.orphans import find
@@ -122,7 +123,12 @@ def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
                     f"{orphan.what} ({orphan.identifier}) looks like what {pending.name} was making but is older than "
                     "the interrupted update: look at it by hand, and delete or import it."
                 )
-            orphan.delete()
+            try:
+                orphan.delete()
+            except SDKException as error:
+                raise StakeyardError(
+                    f"{orphan.what} ({orphan.identifier}) could not be removed: {last_line(str(error))}; run this again."
+                ) from error
             removed += 1
             report(f"Removed {orphan.what} ({orphan.identifier}), begun as {pending.name}.")
     # Importing a state drops its pending operations, and leaves the rest as it is.

@@ -1,9 +1,10 @@
 """What a stack has in the cloud, found by the stack's name in names and descriptions."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
-from openstack.exceptions import ResourceNotFound, SDKException
+from openstack.exceptions import ResourceFailure, ResourceNotFound, SDKException
 
 
 def _items(cloud: Any) -> Iterator[tuple[str, Any, Callable[[Any], object]]]:
@@ -14,7 +15,8 @@ def _items(cloud: Any) -> Iterator[tuple[str, Any, Callable[[Any], object]]]:
         cloud.compute.wait_for_delete(server, wait=300)
 
     def delete_volume(volume: Any) -> None:
-        cloud.block_storage.wait_for_status(volume, "available", failures=["error"], wait=300)
+        with suppress(ResourceFailure):
+            cloud.block_storage.wait_for_status(volume, "available", wait=300)
         cloud.block_storage.delete_volume(volume)
         cloud.block_storage.wait_for_delete(volume, wait=300)
 
