@@ -127,7 +127,7 @@ def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
                 orphan.delete()
             except SDKException as error:
                 raise StakeyardError(
-                    f"{orphan.what} ({orphan.identifier}) could not be removed: {last_line(str(error))}; run this again."
+                    f"{orphan.what} ({orphan.identifier}) could not be removed: {last_line(str(error))}; try again."
                 ) from error
             removed += 1
             report(f"Removed {orphan.what} ({orphan.identifier}), begun as {pending.name}.")
