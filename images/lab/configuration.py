@@ -63,7 +63,7 @@ def access(path: str) -> tuple[int, str]:
         return 0o640, parts[1]
     if path == "etc/openstack/clouds.yaml":
         return 0o600, "root"
-    if parts[0] == "sbin" or parts[:3] == ["usr", "local", "sbin"]:
+    if parts[0] == "sbin" or parts[:3] in (["usr", "local", "sbin"], ["etc", "libvirt", "hooks"]):
         return 0o755, "root"
     return 0o644, "root"
 

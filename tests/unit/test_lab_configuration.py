@@ -90,6 +90,7 @@ def test_the_tar_carries_owners_and_modes_and_no_folders() -> None:
         ("etc/openstack/clouds.yaml", (0o600, "root")),
         ("usr/local/sbin/lab-net", (0o755, "root")),
         ("sbin/mount.nfs", (0o755, "root")),
+        ("etc/libvirt/hooks/lxc", (0o755, "root")),
         ("etc/hosts", (0o644, "root")),
     ],
 )
