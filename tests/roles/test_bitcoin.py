@@ -148,6 +148,17 @@ def test_a_second_run_changes_nothing(nodes: Sequence[Node]) -> None:
     assert [node.converge().changed for node in nodes] == [0, 0]
 
 
+def test_a_run_that_was_killed_before_the_restart_is_caught_up(node: Node) -> None:
+    pid = "systemctl show -P MainPID bitcoind"
+    before = node.machine.root(pid)
+    node.machine.root("touch /etc/bitcoin/bitcoin.conf")
+    assert node.converge().changed > 0
+    after = node.machine.root(pid)
+    assert after != before
+    assert node.converge().changed == 0
+    assert node.machine.root(pid) == after
+
+
 def test_check_mode_tells_a_change_and_makes_none(node: Node) -> None:
     before = node.machine.root("sha256sum /etc/bitcoin/bitcoin.conf; systemctl show -P MainPID bitcoind")
     assert node.converge(check=True).changed == 0

@@ -199,3 +199,13 @@ def test_a_second_run_waits_for_the_first(mirror: Path, cache: Path) -> None:
     artifact.obtain(release(), str(mirror), cache, said.append)
     thread.join()
     assert said[0] == "waiting for another run that fetches the same artifact"
+
+
+def test_what_a_killed_run_left_is_swept_away(mirror: Path, cache: Path) -> None:
+    folder = cache / "thing" / "1.0-x86_64"
+    (folder / "built-0123" / ".build-xyz" / "fetch").mkdir(parents=True)
+    (folder / "built-0123" / ".thing-1.0.tar.gz.abc.part").write_bytes(b"half")
+    (folder / ".thing-1.0.tar.gz.abc.part").write_bytes(b"half")
+    obtain(release(), mirror, cache)
+    assert leftovers(cache) == ["thing-1.0.tar.gz", "verified.json"]
+    assert not (folder / "built-0123" / ".build-xyz").exists()

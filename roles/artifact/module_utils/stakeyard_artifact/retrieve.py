@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,7 +65,16 @@ def _locked(folder: Path, report: Report) -> Iterator[None]:
         except BlockingIOError:
             report("waiting for another run that fetches the same artifact")
             fcntl.flock(handle, fcntl.LOCK_EX)
+        _sweep(folder)
         yield
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left; the caller holds the lock, so nobody works on it."""
+    for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
+        part.unlink(missing_ok=True)
+    for work in folder.glob("*/.build-*"):
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _record(path: Path, obtained: Obtained, key: str) -> None:
