@@ -176,12 +176,16 @@ def _prepare(directory: Path, name: str, address: str) -> Host:
 
 
 def _launch(group: str, base: Path, directory: Path, number: int, console: IO[str]) -> subprocess.Popen[bytes]:
-    """Start it; it is killed by the kernel when the process that tests ends."""
-    command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", str(Path(__file__).with_name("launch.sh"))]
-    command += [group, str(base), str(directory), f"--machine=sy-role-{number}"]
-    command += ["--network-veth", f"--network-bridge={BRIDGE}"]
+    """Start it in a process namespace whose first process the kernel kills when the process that tests ends."""
+    bound = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    launch = ["sh", str(Path(__file__).with_name("launch.sh")), group, str(base), str(directory)]
+    options = [f"--machine=sy-role-{number}", "--network-veth", f"--network-bridge={BRIDGE}"]
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
+        [*bound, *launch, *options],
+        stdin=subprocess.DEVNULL,
+        stdout=console,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
 
 
