@@ -106,8 +106,9 @@ def wait(guest: Guest) -> None:
         posted = guest.directory / "host_key"
         if posted.is_file() and posted.read_text():
             (guest.directory / "known_hosts").write_text(f"[127.0.0.1]:{guest.port} {posted.read_text()}\n")
-            if guest.ssh("true").returncode == 0:
-                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if guest.ssh("true").returncode == 0:
+                    return
         if not Path(f"/proc/{guest.pid}/stat").exists():
             break
         time.sleep(0.5)
