@@ -49,7 +49,7 @@ class Node:
             "address": self.machine.address,
             "variables": dict(self.variables),
             "ports": self.variables["stakeyard_ports"],
-            "egress": [],
+            "egress": self.variables["stakeyard_egress"],
             "peers": self.variables["stakeyard_peers"],
             "volumes": {},
             "files": yaml.safe_load((REPOSITORY / "roles/bitcoin/node.yml").read_text())["files"],
@@ -187,6 +187,25 @@ def test_a_release_on_another_chain_is_rolled_back(
     roles, mirror = other_release(wrong)
     with pytest.raises(StakeyardError, match="block 0 is 00ff: another chain"):
         node.converge(directory=roles, bitcoin_version="99.0", artifact_mirror=str(mirror))
+    assert "31.99.0" in node.machine.root(f"{CLI} getnetworkinfo")
+
+
+def test_a_broken_release_that_a_killed_run_left_is_rolled_back(
+    node: Node, other_release: Callable[[bytes], tuple[Path, Path]]
+) -> None:
+    """The run before was killed after the switch and before the health gate."""
+    roles, mirror = other_release(b"#!/bin/sh\nexit 7\n")
+    before = node.machine.root(CURRENT).strip()
+    digest = hashlib.sha256((mirror / "bitcoin-99.0.tar.gz").read_bytes()).hexdigest()
+    new = f"99.0-{digest[:8]}"
+    node.machine.root(
+        f"cd /opt/stakeyard/bitcoin && mkdir -p {new}/bin && printf '#!/bin/sh\\nexit 7\\n' > {new}/bin/bitcoind && "
+        f"cp {new}/bin/bitcoind {new}/bin/bitcoin-cli && chmod 755 {new}/bin/* && ln -sfn {before} previous && "
+        f"printf {new} > .unproven && ln -sfn {new} current"
+    )
+    with pytest.raises(StakeyardError, match=f"{new} did not pass its health check and {before} runs again"):
+        node.converge(directory=roles, bitcoin_version="99.0", artifact_mirror=str(mirror))
+    assert node.machine.root(CURRENT).strip() == before
     assert "31.99.0" in node.machine.root(f"{CLI} getnetworkinfo")
 
 

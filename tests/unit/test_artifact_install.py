@@ -51,7 +51,9 @@ class Host:
         return str((self.root / "thing" / "current").readlink())
 
     def versions(self) -> list[str]:
-        return sorted(p.name.split("-")[0] for p in (self.root / "thing").iterdir() if not p.is_symlink())
+        return sorted(
+            p.name.split("-")[0] for p in (self.root / "thing").iterdir() if p.is_dir() and not p.is_symlink()
+        )
 
 
 @pytest.fixture
@@ -176,3 +178,24 @@ def test_an_archive_without_a_program_is_refused(host: Host) -> None:
 def test_what_is_no_pin_is_refused(host: Host, changes: dict[str, Any]) -> None:
     with pytest.raises(module.RefusalError):
         host.run(**changes)
+
+
+def test_a_version_is_unproven_until_its_health_gate_passed(host: Host) -> None:
+    base = host.root / "thing"
+    host.install("1")
+    assert module.unproven(base)
+    host.run(state="proven", check=True)
+    assert module.unproven(base)
+    assert host.run(state="proven")["changed"] is False
+    assert not module.unproven(base)
+    host.install("2")
+    assert module.unproven(base)
+    host.run(state="previous")
+    assert not module.unproven(base)
+
+
+def test_a_run_killed_before_the_switch_does_not_make_the_old_version_unproven(host: Host) -> None:
+    host.install("1")
+    host.run(state="proven")
+    (host.root / "thing" / module.UNPROVEN).write_text("2-01234567")
+    assert not module.unproven(host.root / "thing")

@@ -28,7 +28,12 @@ options:
   members: {description: Files to take from the archive., type: list, elements: str, default: []}
   strip: {description: Leading folders of the archive to drop., type: int, default: 1}
   root: {description: Where artifacts live., type: path, default: /opt/stakeyard}
-  state: {description: Install or go back to the previous version., choices: [present, previous], default: present}
+  state:
+    description:
+      - V(present) installs, V(proven) remembers that the version passed its health gate, V(previous) goes back to the
+        version before.
+    choices: [present, proven, previous]
+    default: present
 author: [Stakeyard]
 """
 
@@ -41,10 +46,12 @@ RETURN = r"""
 needs_archive: {description: Whether the archive must be copied here first., type: bool, returned: always}
 current: {description: Folder that C(current) points to., type: str, returned: always}
 previous: {description: Folder of the version before., type: str, returned: always}
+unproven: {description: Whether the current version never passed its health gate., type: bool, returned: always}
 """
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+UNPROVEN = ".unproven"
 EXECUTABLE = 0o755  # programs and their folders: everyone may run them, root may change them
 
 
@@ -107,6 +114,8 @@ def switch(base: Path, folder: str) -> None:
     before = target_of(base / "current")
     if before and before != folder:
         point(base / "previous", before)
+    if before != folder:  # before the switch: a run that is killed in between must not leave it proven
+        (base / UNPROVEN).write_text(folder)
     point(base / "current", folder)
     kept = {folder, target_of(base / "previous")}
     for entry in base.iterdir():
@@ -140,7 +149,14 @@ def go_back(base: Path) -> str:
         raise RefusalError(f"{base} has no previous version to go back to.")
     point(base / "current", previous)
     (base / "previous").unlink()
+    (base / UNPROVEN).unlink(missing_ok=True)
     return previous
+
+
+def unproven(base: Path) -> bool:
+    """Whether the current version was switched to and never passed its health gate."""
+    marker = base / UNPROVEN
+    return marker.exists() and marker.read_text() == target_of(base / "current")
 
 
 def complete(base: Path, folder: str, members: list[str]) -> bool:
@@ -159,6 +175,10 @@ def run(parameters: dict[str, Any], check: bool) -> dict[str, Any]:
         raise RefusalError(f"{parameters['name']!r} is not a plain name.")
     base = Path(parameters["root"]) / parameters["name"]
     current, previous = target_of(base / "current"), target_of(base / "previous")
+    if parameters["state"] == "proven":
+        if not check:
+            (base / UNPROVEN).unlink(missing_ok=True)
+        return result(False, current, previous)
     if parameters["state"] == "previous":
         return result(True, previous if check else go_back(base), "")
     if not PLAIN.fullmatch(parameters["version"] or "") or not DIGEST.fullmatch(parameters["sha256"] or ""):
@@ -190,12 +210,13 @@ def main() -> None:
             "members": {"type": "list", "elements": "str", "default": []},
             "strip": {"type": "int", "default": 1},
             "root": {"type": "path", "default": "/opt/stakeyard"},
-            "state": {"type": "str", "choices": ["present", "previous"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "proven", "previous"], "default": "present"},
         },
         supports_check_mode=True,
     )
     try:
         answer = run(module.params, module.check_mode)
+        answer["unproven"] = unproven(Path(module.params["root"]) / module.params["name"])
     except (RefusalError, OSError, tarfile.TarError) as reason:
         module.fail_json(msg=f"{module.params['name']}: {reason}")
     module.exit_json(**answer)
