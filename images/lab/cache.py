@@ -103,6 +103,12 @@ class Archive:
         self.path.unlink(missing_ok=True)
         self.checksum.unlink(missing_ok=True)
 
+    def prune(self, pattern: str, keep: int) -> None:
+        """Remove all but the youngest archives beside this one; the cache must not grow with every change."""
+        found = sorted(self.path.parent.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in found[keep:]:
+            Archive(path).remove()
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)

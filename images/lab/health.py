@@ -77,5 +77,8 @@ def await_ready(connection: Connection, since: dt.datetime, seconds: float, log:
         log.write(f"{time.monotonic() - begin:.0f} s: missing {', '.join(found)}\n")
         log.flush()
         if time.monotonic() > limit:
-            raise StakeyardError(f"The lab is not ready after {seconds:.0f} s, still missing: {', '.join(found)}.")
+            raise StakeyardError(
+                f"The lab is not ready after {seconds:.0f} s, still missing: {', '.join(found)}; "
+                "`stakeyard lab down` and `up` start it anew."
+            )
         time.sleep(2)

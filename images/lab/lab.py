@@ -157,6 +157,7 @@ class Lab:
         else:
             self.steps.run("base", "base system and packages", lambda log: rootfs.build(base, log))
             self.steps.run("cache-base", "cache the base system", lambda log: archive.pack(state, ["base"], log))
+            archive.prune("base-*.tar.zst", keep=1)
         marker.write_text(json.dumps(archive.path.name))
 
     def _nodes_made(self) -> Made:
@@ -184,6 +185,7 @@ class Lab:
             self.steps.run(
                 "cache-nodes", "cache the initialised nodes", lambda log: making.snapshot(self.settings, archive, log)
             )
+            archive.prune("[0-9a-f]" * 16 + ".tar.zst", keep=4)
         credentials.write_private(self._made_file, json.dumps(vars(wanted)))
         return wanted
 

@@ -13,10 +13,11 @@ from images.lab.node import Node
 from images.lab.settings import Settings
 from images.lab.steps import Steps
 
-_READY_SECONDS = 400.0
+# Generous: a start costs 150 seconds of processor time, and the machine may have other work.
+_READY_SECONDS = 600.0
 _LIBRARY = "/usr/local/lib/stakeyard-lab"
 _DISCOVER = """
-for attempt in $(seq 60); do
+for attempt in $(seq 150); do
   hosts=$(openstack compute service list --service nova-compute -f value -c Host | wc -l)
   if [ "$hosts" = 2 ]; then
     exec setpriv --reuid nova --regid nova --init-groups nova-manage cell_v2 discover_hosts --verbose

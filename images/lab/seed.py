@@ -36,7 +36,7 @@ def connect(settings: Settings, passwords: Passwords, admin: bool = True) -> Con
     )
 
 
-def await_keystone(settings: Settings, passwords: Passwords, seconds: float = 180) -> Connection:
+def await_keystone(settings: Settings, passwords: Passwords, seconds: float = 600) -> Connection:
     """A connection, once Keystone gives out a token."""
     limit = time.monotonic() + seconds
     while True:
@@ -83,7 +83,7 @@ def catalogue(connection: Connection, settings: Settings, passwords: Passwords) 
     identity.assign_project_role_to_user(project, person, roles["member"])
 
 
-def await_services(connection: Connection, seconds: float = 300) -> None:
+def await_services(connection: Connection, seconds: float = 600) -> None:
     """Return when each API answers a simple question."""
     questions = (
         lambda: list(connection.compute.flavors(limit=1)),

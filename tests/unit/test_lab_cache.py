@@ -90,3 +90,17 @@ def test_every_file_below_a_folder_is_an_input(tmp_path: Path) -> None:
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__/c.pyc").write_text("2")
     assert cache.files_below(tmp_path) == {"a/b": b"1"}
+
+
+def test_only_the_youngest_archives_of_a_kind_are_kept(archive: Archive) -> None:
+    folder = archive.path.parent
+    for number in range(1, 5):
+        for name in (f"{number:016x}.tar.zst", f"{number:016x}.tar.zst.sha256"):
+            (folder / name).write_text("")
+            os.utime(folder / name, (number, number))
+    base = folder / f"base-{1:016x}.tar.zst"
+    base.write_text("")
+    archive.prune("[0-9a-f]" * 16 + ".tar.zst", keep=2)
+    kept = {f"{number:016x}.tar.zst" for number in (3, 4)}
+    assert {path.name for path in folder.glob("*.tar.zst")} == {*kept, base.name, archive.path.name}
+    assert not (folder / f"{2:016x}.tar.zst.sha256").exists()
