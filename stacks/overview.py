@@ -35,5 +35,9 @@ def summary(checks: object) -> str:
     """`12 passed`, or the names of those that did not."""
     if not isinstance(checks, list) or not checks:
         return "none"
-    failed = [str(c["name"]) for c in checks if c["outcome"] != "passed"]
-    return f"[red]failed: {', '.join(failed)}[/red]" if failed else f"[green]{len(checks)} passed[/green]"
+    failed = [str(c["name"]) for c in checks if c["outcome"] == "failed"]
+    if failed:
+        return f"[red]failed: {', '.join(failed)}[/red]"
+    skipped = sum(c["outcome"] == "skipped" for c in checks)
+    passed = f"[green]{len(checks) - skipped} passed[/green]"
+    return f"{passed}, {skipped} skipped" if skipped else passed

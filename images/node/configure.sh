@@ -8,7 +8,7 @@ useradd --create-home --shell /bin/bash --comment "Stakeyard operator" --groups 
 chmod 0440 /etc/sudoers.d/*
 visudo -cq
 
-systemctl -q enable systemd-networkd systemd-resolved nftables chrony ssh stakeyard-host-key stakeyard-meminfo
+systemctl -q enable systemd-networkd systemd-resolved nftables chrony ssh stakeyard-host-key
 # cloud-init: only the stage that needs the metadata. The others load Python for seconds on an emulated guest and have
 # no module to run.
 systemctl -q mask cloud-init-local cloud-config cloud-final cloud-init-hotplugd.socket

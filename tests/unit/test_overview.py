@@ -35,6 +35,10 @@ def test_a_failed_check_is_named() -> None:
     assert "failed: test_b" in text
 
 
+def test_a_skipped_check_has_not_failed() -> None:
+    assert overview.summary([PASSED, {"name": "c", "outcome": "skipped"}]) == "[green]1 passed[/green], 1 skipped"
+
+
 def test_an_empty_stack_says_what_to_do() -> None:
     with pytest.raises(StakeyardError, match="pulumi up"):
         overview.table({})

@@ -147,7 +147,7 @@ def test_two_stacks_of_one_project_share_no_name_in_the_cloud(fleet: dict[str, A
 
 
 def test_a_wave_waits_for_the_one_before_to_have_converged(fleet: dict[str, Any], stack: str) -> None:
-    program = run(fleet, stack)
+    program = run(dict(fleet, waves=[["bitcoin-1"], ["bitcoin-2"]]), stack)
     first, second = (program.one("compute/instance:Instance", name) for name in ("bitcoin-1", "bitcoin-2"))
     canary = "stakeyard:index:Convergence::bitcoin-1"
     assert canary in second.depends_on
