@@ -30,6 +30,13 @@ for entry in keystone:3 placement-api:1 nova-api:3 neutron-api:2 cinder-api:2 no
   sed -i "s/^processes = .*/processes = ${entry##*:}/" /etc/*/"${entry%%:*}"-uwsgi.ini
 done
 
+# ebtables-nft 1.8.9 cannot delete a rule with --among-src, and the agent would try again for minutes whenever a server
+# that keeps its port is replaced. The chain holds that rule and the drop at its end: it is emptied and closed instead.
+arp_protect=/usr/lib/python3/dist-packages/neutron/plugins/ml2/drivers/linuxbridge/agent/arp_protect.py
+emptied="ebtables(['-F', chain]); ebtables(['-A', chain, '-j', 'DROP'])"
+sed -i "s/^\( *\)ebtables(\['-D', chain\] + rule\.split())\$/\1$emptied/" "$arp_protect"
+grep -qF "$emptied" "$arp_protect"
+
 infrastructure=(mariadb rabbitmq-server memcached)
 everything=(keystone glance-api placement-api nova-api nova-api-metadata nova-conductor nova-scheduler nova-compute
   neutron-api neutron-rpc-server neutron-linuxbridge-agent neutron-dhcp-agent neutron-l3-agent
