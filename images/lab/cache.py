@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from images.lab import cgroups
 from stacks.errors import StakeyardError
 
 _CHUNK = 1 << 20
@@ -92,11 +93,12 @@ class Archive:
             checksum_new.write_text(total.hexdigest() + "\n")
             checksum_new.rename(self.checksum)
 
-    def unpack(self, folder: Path, log: IO[str]) -> None:
+    def unpack(self, folder: Path, cgroup: str, log: IO[str]) -> None:
         """Verify and unpack. The caller sees to it that a half-unpacked folder is not taken for a whole one."""
         self.verify()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        subprocess.run(["tar", "-C", str(folder), *_TAR, "--zstd", "-xpf", str(self.path)], check=True, stderr=log)
+        tar = ["tar", "-C", str(folder), *_TAR, "--zstd", "-xpf", str(self.path)]
+        subprocess.run(cgroups.inside(cgroup, tar), check=True, stderr=log)
 
     def remove(self) -> None:
         """Remove the archive and its checksum."""

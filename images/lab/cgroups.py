@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -19,6 +19,17 @@ def hierarchies(mounts: str) -> list[Path]:
 def groups(name: str) -> list[Path]:
     """The lab's top group in every hierarchy, existing or not."""
     return [hierarchy / name for hierarchy in hierarchies(Path("/proc/mounts").read_text())]
+
+
+def inside(name: str, command: Sequence[str]) -> list[str]:
+    """A command line that runs `command` in the group `name`, of one hierarchy.
+
+    What a killed `up` was about to build goes on without it, and would meet the next `up`: the group tells who it is.
+    """
+    # A process may not enter a new cpuset before that is filled in.
+    group = next(group for group in reversed(groups(name)) if not (group.parent / "cpuset.cpus").exists())
+    script = 'mkdir -p "$1" && echo $$ > "$1/cgroup.procs" && shift && exec "$@"'
+    return ["sh", "-c", script, "sh", str(group), *command]
 
 
 def members(group: Path) -> Iterator[int]:

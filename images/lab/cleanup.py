@@ -38,7 +38,8 @@ def loop_devices() -> dict[str, str]:
 
 def clean(settings: Settings) -> None:
     """Kill and remove everything that a lab has outside its state directory."""
-    cgroups.kill(settings.cgroup)
+    for group in (settings.work_cgroup, settings.cgroup):
+        cgroups.kill(group)
     for target in mounts_below(Path("/proc/mounts").read_text(), settings.state):
         if subprocess.run(["umount", target], capture_output=True, check=False).returncode != 0:
             subprocess.run(["umount", "--lazy", target], check=True)
@@ -48,16 +49,18 @@ def clean(settings: Settings) -> None:
     for machine in settings.machines:  # where systemd-nspawn passes mounts into a node; empty
         with contextlib.suppress(OSError):
             (_PROPAGATE / machine).rmdir()
-    cgroups.remove(settings.cgroup)
+    for group in (settings.work_cgroup, settings.cgroup):
+        cgroups.remove(group)
 
 
 def leftovers(settings: Settings) -> list[str]:
     """What there is of the lab on the host now, outside its state directory, in words."""
-    found = [f"process {process}" for process in sorted(cgroups.processes(settings.cgroup))]
+    names = (settings.work_cgroup, settings.cgroup)
+    found = [f"process {process}" for name in names for process in sorted(cgroups.processes(name))]
     found += [f"mount {target}" for target in mounts_below(Path("/proc/mounts").read_text(), settings.state)]
     found += [f"loop device {device}" for device in loops_of(loop_devices(), settings)]
     found += [f"network interface {interface}" for interface in network.present(settings)]
     if settings.table in network.tables():
         found.append(f"nftables table {settings.table}")
-    found += [f"control group {group}" for group in cgroups.groups(settings.cgroup) if group.exists()]
+    found += [f"control group {group}" for name in names for group in cgroups.groups(name) if group.exists()]
     return found

@@ -145,7 +145,7 @@ class Lab:
         self.steps.say(f"lab is up: cloud `{self.settings.cloud}` in {cloud.user_file()}")
 
     def _base(self) -> None:
-        state, archive = self.settings.state, base_archive()
+        state, work, archive = self.settings.state, self.settings.work_cgroup, base_archive()
         base, marker = state / "base", state / "base.json"
         if base.exists() and marker.exists() and json.loads(marker.read_text()) == archive.path.name:
             return
@@ -153,16 +153,16 @@ class Lab:
         self._made_file.unlink(missing_ok=True)
         shutil.rmtree(base, ignore_errors=True)
         if archive.exists():
-            self.steps.run("unpack-base", "unpack the cached base system", lambda log: archive.unpack(state, log))
+            self.steps.run("unpack-base", "unpack the cached base system", lambda log: archive.unpack(state, work, log))
         else:
-            self.steps.run("base", "base system and packages", lambda log: rootfs.build(base, log))
+            self.steps.run("base", "base system and packages", lambda log: rootfs.build(base, work, log))
             self.steps.run("cache-base", "cache the base system", lambda log: archive.pack(state, ["base"], log))
             archive.prune("base-*.tar.zst", keep=1)
         marker.write_text(json.dumps(archive.path.name))
 
     def _nodes_made(self) -> Made:
         """The initialised nodes: as they are, from the cache, or made."""
-        state = self.settings.state
+        state, work = self.settings.state, self.settings.work_cgroup
         virt, second = self._hypervisors()
         wanted = Made(nodes_digest(self.settings, virt, second, host.host_resolver()), virt, second)
         made = self.made()
@@ -179,7 +179,7 @@ class Lab:
         volumes.chmod(0o777)  # below a directory that only root may enter
         archive = cache.Archive(paths.cache() / "lab" / f"{wanted.digest}.tar.zst")
         if archive.exists():
-            self.steps.run("unpack-nodes", "unpack the cached nodes", lambda log: archive.unpack(state, log))
+            self.steps.run("unpack-nodes", "unpack the cached nodes", lambda log: archive.unpack(state, work, log))
         else:
             making.initialise(self.settings, self.steps, *self.nodes(wanted), self.booted_at)
             self.steps.run(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from images.lab import cgroups, configuration, rootfs
+from images.lab import cgroups, configuration
 from images.lab.configuration import NodeSpec
 from images.lab.settings import MTU, Settings
 from images.lab.steps import last_line
@@ -144,8 +144,3 @@ class Node:
             while cgroups.processes(self.cgroup) and time.monotonic() < limit:
                 time.sleep(0.2)
         cgroups.kill(self.cgroup)
-
-
-def build_base(settings: Settings, log: IO[str]) -> None:
-    """The root filesystem below both nodes."""
-    rootfs.build(settings.state / "base", log)

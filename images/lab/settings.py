@@ -61,6 +61,11 @@ class Settings:
         return f"stakeyard-{self.name}"
 
     @property
+    def work_cgroup(self) -> str:
+        """Control group of what builds and unpacks the lab's files."""
+        return f"{self.cgroup}-work"
+
+    @property
     def cloud(self) -> str:
         """Entry in clouds.yaml."""
         return f"stakeyard-{self.name}"

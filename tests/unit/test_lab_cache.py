@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from images.lab import cache
+from images.lab import cache, cgroups
 from images.lab.cache import Archive
 from stacks.errors import StakeyardError
+
+GROUP = "stakeyard-unittest-work"
+
+
+@pytest.fixture(autouse=True)
+def without_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests need neither root nor control groups."""
+    monkeypatch.setattr(cgroups, "inside", lambda _, command: list(command))
 
 
 @pytest.fixture
@@ -36,7 +44,7 @@ def test_the_digest_follows_names_and_contents() -> None:
 
 
 def test_an_archive_gives_back_what_was_packed(archive: Archive, tmp_path: Path) -> None:
-    archive.unpack(tmp_path / "to", _log(tmp_path))
+    archive.unpack(tmp_path / "to", GROUP, _log(tmp_path))
     assert (tmp_path / "to/nodes/data").read_bytes() == (tmp_path / "from/nodes/data").read_bytes()
     assert not (tmp_path / "to/nodes/skip").exists()
 
@@ -52,7 +60,7 @@ def test_a_truncated_archive_is_refused_and_nothing_is_unpacked(archive: Archive
     with archive.path.open("r+b") as file:
         file.truncate(archive.path.stat().st_size - 1000)
     with pytest.raises(StakeyardError, match=r"0123\.tar\.zst is broken .* remove it"):
-        archive.unpack(tmp_path / "to", _log(tmp_path))
+        archive.unpack(tmp_path / "to", GROUP, _log(tmp_path))
     assert not (tmp_path / "to").exists()
 
 
@@ -80,7 +88,7 @@ def test_packing_what_does_not_exist_leaves_no_archive(tmp_path: Path) -> None:
 def test_packing_again_replaces_the_archive(archive: Archive, tmp_path: Path) -> None:
     (tmp_path / "from/nodes/data").write_text("second")
     archive.pack(tmp_path / "from", ["nodes"], _log(tmp_path))
-    archive.unpack(tmp_path / "to", _log(tmp_path))
+    archive.unpack(tmp_path / "to", GROUP, _log(tmp_path))
     assert (tmp_path / "to/nodes/data").read_text() == "second"
 
 

@@ -1,5 +1,6 @@
 """What is removed from a machine: all that is the lab's, nothing that is another's."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,14 @@ def test_only_what_leaves_the_machine_is_translated() -> None:
     text = network.rules(LAB, "eth0")
     assert 'ip saddr 172.31.240.0/24 ip daddr != 172.31.240.0/24 oifname "eth0" masquerade' in text
     assert text.startswith("table ip stakeyard_lab {")
+
+
+def test_a_build_enters_its_group_but_never_an_empty_cpuset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pids").mkdir()
+    (tmp_path / "cpuset").mkdir()
+    (tmp_path / "cpuset" / "cpuset.cpus").write_text("0-1")
+    monkeypatch.setattr(cgroups, "groups", lambda name: [tmp_path / "pids" / name, tmp_path / "cpuset" / name])
+    done = subprocess.run(cgroups.inside("work", ["echo", "a b"]), capture_output=True, text=True, check=True)
+    assert done.stdout == "a b\n"
+    assert (tmp_path / "pids" / "work" / "cgroup.procs").read_text().strip().isdigit()
+    assert not (tmp_path / "cpuset" / "work").exists()
