@@ -115,6 +115,14 @@ def image_build() -> None:
     console.print(str(build(console.print)))
 
 
+@image.command("bootable")
+def image_bootable() -> None:
+    """Make the golden image's form with a bootloader (BIOS and UEFI), for clouds other than the lab."""
+    from images.node.bootable import bootable  # noqa: PLC0415
+
+    console.print(str(bootable(console.print)))
+
+
 @artifact.command("prefetch")
 def artifact_prefetch(kind: Annotated[str, typer.Argument(help="Kind of node, as in roles/KIND.")]) -> None:
     """Fetch, verify or build a kind's software into the cache, so that `pulumi up` does not wait for it."""
