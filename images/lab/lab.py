@@ -245,6 +245,7 @@ class Lab:
             raise StakeyardError(f"The lab is stopped, but these are left of it: {', '.join(left)}.")
 
     def _stop(self) -> None:
+        cgroups.freeze(self.settings.cgroup, False)  # killed while it made an archive
         for role in ("compute", "controller"):
             node = self.node(role)
             if cgroups.processes(node.cgroup):
