@@ -46,19 +46,36 @@ def build(target: Path, cgroup: str, log: IO[str]) -> None:
     shutil.copyfile(FILES / "preseed.txt", new / "root/preseed.txt")
     shutil.copyfile(FILES / "install.sh", new / "root/install.sh")
     install = ["bash", "/root/install.sh", *packages((FILES / "packages.txt").read_text())]
-    # A process and mount namespace of its own: a kill leaves neither behind.
-    unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={new}/proc"]
+    in_chroot(new, install, log, cgroup)
+    (new / _IDENTITY).write_text(secrets.token_hex(8) + "\n")
+    shutil.rmtree(target, ignore_errors=True)
+    new.rename(target)
+
+
+def in_chroot(root: Path, command: list[str], log: IO[str], cgroup: str = "") -> None:
+    """Run a command in a root filesystem, with its own process and mount namespace: a kill leaves neither behind.
+
+    With `cgroup` it runs in that control group.
+    """
+    entered = [
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        f"--mount-proc={root}/proc",
+        "chroot",
+        str(root),
+    ]
+    entered += command
     subprocess.run(
-        cgroups.inside(cgroup, [*unshare, "chroot", str(new), *install]),
+        cgroups.inside(cgroup, entered) if cgroup else entered,
         check=True,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"},
     )
-    (new / _IDENTITY).write_text(secrets.token_hex(8) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    new.rename(target)
 
 
 def identity(base: Path) -> str:
