@@ -38,7 +38,7 @@ lint: ready ## Style and types.
 
 .PHONY: unit
 unit: ready ## Tests that need neither root nor a cloud.
-	.venv/bin/pytest tests/unit
+	.venv/bin/pytest -n 2 tests/unit
 
 .PHONY: fast
 fast: lint unit ## Lint and unit tests: about two minutes.
