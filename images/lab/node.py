@@ -1,5 +1,6 @@
 """One node of the lab: an overlay over the shared root filesystem, booted by systemd-nspawn."""
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -98,10 +99,11 @@ class Node:
                     "unshare",
                     "--mount",
                     "sh",
-                    str(_HERE / "launch.sh"),
+                    str(_HERE.parent / "launch.sh"),
                     self.cgroup,
                     str(self.base),
                     str(self.directory),
+                    "--capability=all",
                     f"--machine={self.spec.machine}",
                     f"--hostname={self.spec.hostname}",
                     "--network-veth",
@@ -114,6 +116,8 @@ class Node:
                 stdout=console,
                 stderr=console,
                 start_new_session=True,
+                # Neutron writes sysctls.
+                env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
             )
 
     def enter(self, *command: str) -> list[str]:

@@ -19,7 +19,7 @@ from typing import IO
 from images.lab import cgroups
 from images.node.build import build
 from stacks.errors import StakeyardError
-from stacks.paths import cache
+from stacks.paths import REPOSITORY, cache
 from stacks.ssh import Host, Session, session
 
 BRIDGE = "sy-roles"
@@ -178,8 +178,10 @@ def _prepare(directory: Path, name: str, address: str) -> Host:
 def _launch(group: str, base: Path, directory: Path, number: int, console: IO[str]) -> subprocess.Popen[bytes]:
     """Start it in a process namespace whose first process the kernel kills when the process that tests ends."""
     bound = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    launch = ["sh", str(Path(__file__).with_name("launch.sh")), group, str(base), str(directory)]
-    options = [f"--machine=sy-role-{number}", "--network-veth", f"--network-bridge={BRIDGE}"]
+    launch = ["sh", str(REPOSITORY / "images" / "launch.sh"), group, str(base), str(directory)]
+    # The clock and the kernel are the host's: a role that is tested must not be able to change them.
+    kept = "--drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE,CAP_SYS_RAWIO,CAP_SYS_BOOT"
+    options = [kept, f"--machine=sy-role-{number}", "--network-veth", f"--network-bridge={BRIDGE}"]
     return subprocess.Popen(
         [*bound, *launch, *options],
         stdin=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Start one node: join its control group in every hierarchy, mount its root filesystem in a mount namespace
-# of its own (so nothing is left on the host when the node ends, however it ends), become systemd-nspawn.
-# usage: launch.sh GROUP LOWER NODE_DIRECTORY NSPAWN_OPTION...
+# Start one container: join its control group in every hierarchy, mount its root filesystem in a mount namespace
+# of its own (so nothing is left on the host when it ends, however it ends), become systemd-nspawn.
+# usage: launch.sh GROUP LOWER DIRECTORY NSPAWN_OPTION...
 set -eu
 group=$1
 lower=$2
@@ -19,7 +19,7 @@ join() { # HIERARCHY
       if [ -e "$path/$file" ] && [ -z "$(cat "$path/$file")" ]; then cat "$above/$file" > "$path/$file"; fi
     done
   done
-  # The whole lab counts as one process beside those outside any group, unless it has more shares.
+  # All containers of a group count as one process beside those outside any group, unless it has more shares.
   top=$1/${group%%/*}
   if [ -e "$top/cpu.shares" ]; then echo 4096 > "$top/cpu.shares"; fi
   if [ -e "$top/cpu.weight" ]; then echo 400 > "$top/cpu.weight"; fi
@@ -29,7 +29,5 @@ awk '$3 == "cgroup" || $3 == "cgroup2" {print $2}' /proc/mounts | while read -r 
 
 mkdir -p "$directory/upper" "$directory/work" "$directory/root"
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/upper,workdir=$directory/work" "$directory/root"
-# API_VFS_WRITABLE: Neutron writes sysctls.
-export SYSTEMD_NSPAWN_API_VFS_WRITABLE=1
-exec systemd-nspawn --quiet --directory="$directory/root" --boot --register=no --keep-unit --capability=all \
-  --private-users=no --link-journal=no --resolv-conf=off --timezone=off "$@"
+exec systemd-nspawn --quiet --directory="$directory/root" --boot --register=no --keep-unit --private-users=no \
+  --link-journal=no --resolv-conf=off --timezone=off "$@"
