@@ -15,4 +15,4 @@ def cache() -> Path:
 
 def lab() -> Path:
     """Directory of the lab cloud's state (`STAKEYARD_LAB` overrides it)."""
-    return Path(os.environ.get("STAKEYARD_LAB", "/var/lib/stakeyard/lab"))
+    return Path(os.environ.get("STAKEYARD_LAB") or "/var/lib/stakeyard/lab")

@@ -22,7 +22,7 @@ def mounts_below(mounts: str, folder: Path) -> list[str]:
     for line in mounts.splitlines():
         # /proc/mounts writes a space as \\040
         target = line.split()[1].encode().decode("unicode_escape")
-        if Path(target).is_relative_to(folder):
+        if folder in Path(target).parents:
             found.append(target)
     return sorted(found, key=lambda target: len(Path(target).parts), reverse=True)
 

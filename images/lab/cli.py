@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from images.lab import host, preflight
 from images.lab.lab import Lab
 from images.lab.settings import settings
 from stacks.errors import StakeyardError
@@ -14,7 +15,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="A real OpenS
 
 
 def _lab() -> Lab:
-    return Lab(settings(), lambda line: print(line, flush=True))
+    lab = Lab(settings(), lambda line: print(line, flush=True))
+    preflight.check_system(host.gather(lab.settings.state))
+    return lab
 
 
 @app.command()

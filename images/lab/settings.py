@@ -106,4 +106,8 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
         raise StakeyardError(f"STAKEYARD_LAB_NETWORK is not an IPv4 network: {error}.") from error
     if network.prefixlen != 24 or not network.is_private:
         raise StakeyardError(f"STAKEYARD_LAB_NETWORK is {network}: give a private network with prefix length 24.")
-    return Settings(state=paths.lab(), name=name, network=network)
+    state = paths.lab()
+    # `destroy` removes this directory and `up` unmounts what it finds in it.
+    if not state.is_absolute() or state.is_mount():
+        raise StakeyardError(f"STAKEYARD_LAB is {state}: name a directory of its own, from /, that is no mount point.")
+    return Settings(state=state, name=name, network=network)
