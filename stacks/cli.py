@@ -68,7 +68,9 @@ def pulumi(context: typer.Context, stack: Stack = "lab") -> None:
 @app.command("env")
 def env(stack: Stack = "lab") -> None:
     """Print the shell lines after which plain `pulumi` works: `eval "$(stakeyard env)"`."""
-    values = Workspace(stack).environment()
+    workspace = Workspace(stack)
+    workspace.prepare()
+    values = workspace.environment()
     for name in EXPORTED:
         if name in values:
             print(f"export {name}={shlex.quote(values[name])}")
@@ -77,7 +79,9 @@ def env(stack: Stack = "lab") -> None:
 @app.command("table")
 def table(stack: Stack = "lab") -> None:
     """Show a stack's nodes: kind, address, version, checks."""
-    console.print(overview.table(Workspace(stack).outputs()))
+    workspace = Workspace(stack)
+    workspace.prepare()
+    console.print(overview.table(workspace.outputs()))
 
 
 @app.command("recover")

@@ -4,13 +4,15 @@ Everything that the operator has set already wins, so the same command works wit
 S3 bucket or in Pulumi Cloud.
 """
 
+import fcntl
 import json
 import os
 import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +20,12 @@ from stacks.errors import StakeyardError
 from stacks.paths import REPOSITORY
 from tools import build as tools
 
+# Those that change what is in the cloud; one at a time.
+CHANGING = {"up", "update", "refresh", "destroy", "import"}
 CONFIGURED = {"up", "update", "preview", "pre", "refresh", "destroy", "import"}
-STACKLESS = {"", "about", "help", "login", "logout", "plugin", "version", "whoami"}
+# Pulumi's global options that take the next word as their value.
+VALUED = {"--color", "-C", "--cwd", "-v", "--verbose", "--profiling", "--tracing"}
+STACKLESS = {"", "about", "help", "install", "login", "logout", "plugin", "version", "whoami"}
 
 
 @dataclass(frozen=True)
@@ -81,14 +87,41 @@ class Workspace:
 
     def pulumi(self, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
         """Run `pulumi ARGUMENTS` on this stack; the caller looks at the return code."""
-        return subprocess.run(
-            ["pulumi", *pulumi_arguments(arguments, self)],
-            cwd=self.directory if needs_program(arguments) or self.keeps_its_own_salt else self.project,
-            env=self.environment(),
-            text=True,
-            capture_output=capture,
-            check=False,
-        )
+        pipe = subprocess.PIPE if capture else None
+        changing = subcommand(arguments) in CHANGING
+        with (
+            self.lock() if changing else nullcontext() as lock,
+            subprocess.Popen(
+                ["pulumi", *pulumi_arguments(arguments, self)],
+                cwd=self.directory if needs_program(arguments) or self.keeps_its_own_salt else self.project,
+                env=self.environment(),
+                text=True,
+                stdout=pipe,
+                stderr=pipe,
+                # Pulumi holds the lock as long as it lives, also when we are killed.
+                pass_fds=[] if lock is None else [lock],
+            ) as process,
+        ):
+            while True:
+                try:
+                    out, err = process.communicate()
+                except KeyboardInterrupt:
+                    continue  # Pulumi was interrupted too, and ends in good order
+                return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    @contextmanager
+    def lock(self) -> Iterator[int]:
+        """Keep every other command of this checkout that changes the stack out; gives the lock's file descriptor.
+
+        Raises StakeyardError when another holds it.
+        """
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.state / f"{self.stack}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StakeyardError(f"another command changes stack {self.stack}: wait until it has ended.") from None
+            yield file.fileno()
 
     def prepare(self) -> None:
         """Make the stack in the backend if it is not there, and refresh the working copy of its file.
@@ -156,8 +189,14 @@ def last_line(text: str) -> str:
 
 
 def subcommand(arguments: Sequence[str]) -> str:
-    """The first word that is no option."""
-    return next((a for a in arguments if not a.startswith("-")), "")
+    """The first word that is neither an option nor the value of one."""
+    words = iter(arguments)
+    for word in words:
+        if word in VALUED:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
 
 
 def needs_program(arguments: Sequence[str]) -> bool:

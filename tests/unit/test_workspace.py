@@ -63,7 +63,12 @@ def test_a_stack_file_with_its_own_salt_is_used_as_it_is(workspace: Workspace) -
 
 @pytest.mark.parametrize(
     ("arguments", "config", "stack"),
-    [(["up", "--yes"], True, True), (["stack", "export"], False, True), (["version"], False, False)],
+    [
+        (["up", "--yes"], True, True),
+        (["--color", "never", "up"], True, True),
+        (["stack", "export"], False, True),
+        (["version"], False, False),
+    ],
 )
 def test_pulumi_gets_the_options_its_subcommand_takes(
     workspace: Workspace, arguments: list[str], config: bool, stack: bool
@@ -95,3 +100,13 @@ def test_an_unknown_stack_names_those_that_are_there(workspace: Workspace) -> No
 def test_the_last_line_of_an_error_is_the_one_that_says_something() -> None:
     assert last_line("a\nerror: b\n\n") == "error: b"
     assert last_line("") == "it gave no reason"
+
+
+def test_two_commands_never_change_a_stack_at_once(workspace: Workspace) -> None:
+    with workspace.lock():
+        with pytest.raises(StakeyardError, match="another command changes stack lab"), workspace.lock():
+            pass
+        with pytest.raises(StakeyardError, match="wait until it has ended"):
+            workspace.pulumi("up")
+    with workspace.lock():
+        pass
