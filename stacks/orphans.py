@@ -59,7 +59,9 @@ def _named(
         if not name:
             return
         for found in list_all(cloud, name):
-            if found.name == name:
+            owner = getattr(found, "project_id", None) or getattr(found, "owner_id", None)
+            # With an administrator's rights the API also lists what other projects have.
+            if found.name == name and owner in (None, cloud.current_project_id):
                 yield Orphan(name, found.id, getattr(found, "created_at", None), partial(delete, cloud, found))
 
     return finder

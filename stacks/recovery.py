@@ -14,6 +14,7 @@ from typing import Any
 
 import openstack
 import yaml
+from keystoneauth1.exceptions import ClientException
 from openstack.exceptions import SDKException
 
 from stacks.errors import StakeyardError
@@ -99,20 +100,33 @@ def connect(cloud: str) -> Any:
 def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
     """Unlock the stack, remove what its interrupted update left in the cloud; returns how many objects.
 
-    Raises StakeyardError when the state cannot be read or written, or an object cannot safely be removed.
+    Raises StakeyardError when an update still runs, the state cannot be read or written, the cloud does not answer, or
+    an object cannot safely be removed.
     """
-    workspace.pulumi("cancel", "--yes", capture=True)  # fails when there is no lock, which is what we want
-    exported = workspace.pulumi("stack", "export", capture=True)
-    if exported.returncode != 0:
-        raise StakeyardError(f"the state of stack {workspace.stack} could not be read: {last_line(exported.stderr)}")
-    deployment = json.loads(exported.stdout)
-    if not deployment["deployment"].get("pending_operations"):
-        report("Nothing was interrupted.")
-        return 0
+    with workspace.lock():
+        workspace.pulumi("cancel", "--yes", capture=True)  # fails when there is no lock, which is what we want
+        exported = workspace.pulumi("stack", "export", capture=True)
+        if exported.returncode != 0:
+            reason = last_line(exported.stderr)
+            raise StakeyardError(f"the state of stack {workspace.stack} could not be read: {reason}")
+        deployment = json.loads(exported.stdout)
+        if not deployment["deployment"].get("pending_operations"):
+            report("Nothing was interrupted.")
+            return 0
+        cloud = yaml.safe_load(workspace.stack_file.read_text())["config"]["stakeyard:fleet"]["cloud"]
+        try:
+            removed = _remove(connect(cloud), deployment, report)
+        except (SDKException, ClientException) as error:
+            raise StakeyardError(f"cloud {cloud} does not do as asked: {last_line(str(error))}; is it up?") from error
+        # Importing a state drops its pending operations, and leaves the rest as it is.
+        workspace.replace_state(exported.stdout)
+    report("The stack is unlocked and its interrupted operations are forgotten: run the update again.")
+    return removed
+
+
+def _remove(cloud: Any, deployment: Mapping[str, Any], report: Callable[[str], object]) -> int:
     known = known_ids(deployment)
     checkpoint = datetime.fromisoformat(deployment["deployment"]["manifest"]["time"]).astimezone(UTC)
-    fleet = yaml.safe_load(workspace.stack_file.read_text())["config"]["stakeyard:fleet"]
-    cloud = connect(fleet["cloud"])
     removed = 0
     for pending in deletion_order(pending_creates(deployment)):
         for orphan in find(cloud, pending.type, pending.inputs):
@@ -123,15 +137,7 @@ def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
                     f"{orphan.what} ({orphan.identifier}) looks like what {pending.name} was making but is older than "
                     "the interrupted update: look at it by hand, and delete or import it."
                 )
-            try:
-                orphan.delete()
-            except SDKException as error:
-                raise StakeyardError(
-                    f"{orphan.what} ({orphan.identifier}) could not be removed: {last_line(str(error))}; try again."
-                ) from error
+            orphan.delete()
             removed += 1
             report(f"Removed {orphan.what} ({orphan.identifier}), begun as {pending.name}.")
-    # Importing a state drops its pending operations, and leaves the rest as it is.
-    workspace.replace_state(exported.stdout)
-    report("The stack is unlocked and its interrupted operations are forgotten: run the update again.")
     return removed

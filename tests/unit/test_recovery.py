@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +107,9 @@ class FakeWorkspace:
         assert capture
         return SimpleNamespace(returncode=0, stdout=json.dumps(self.state), stderr="")
 
+    def lock(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def replace_state(self, text: str) -> None:
         self.replaced = text
 
@@ -126,7 +130,9 @@ class FakeNetwork:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[FakeWorkspace, FakeNetwork]]:
     def go(state: dict[str, Any], *ports: SimpleNamespace) -> tuple[FakeWorkspace, FakeNetwork]:
         network = FakeNetwork(list(ports))
-        monkeypatch.setattr(recovery, "connect", lambda _cloud: SimpleNamespace(network=network))
+        monkeypatch.setattr(
+            recovery, "connect", lambda _cloud: SimpleNamespace(network=network, current_project_id="ours")
+        )
         workspace = FakeWorkspace(state, tmp_path)
         recovery.recover(workspace, lambda _line: None)  # type: ignore[arg-type]
         return workspace, network
@@ -134,8 +140,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
     return go
 
 
-def port(identifier: str, name: str = "lab-a", created_at: str = "2026-11-23T11:59:30Z") -> SimpleNamespace:
-    return SimpleNamespace(id=identifier, name=name, created_at=created_at)
+def port(
+    identifier: str, name: str = "lab-a", created_at: str = "2026-11-23T11:59:30Z", project: str = "ours"
+) -> SimpleNamespace:
+    return SimpleNamespace(id=identifier, name=name, created_at=created_at, project_id=project)
 
 
 Run = Callable[..., tuple[FakeWorkspace, FakeNetwork]]
@@ -143,7 +151,9 @@ Run = Callable[..., tuple[FakeWorkspace, FakeNetwork]]
 
 def test_an_orphan_goes_and_what_the_state_knows_stays(run: Run) -> None:
     state = exported(operation(PORT, "a", name="lab-a"), resources=[{"id": "known"}])
-    workspace, network = run(state, port("known"), port("orphan"), port("other", name="somebody-else"))
+    workspace, network = run(
+        state, port("known"), port("orphan"), port("other", name="else"), port("x", project="theirs")
+    )
     assert network.deleted == ["orphan"]
     assert workspace.replaced is not None
 
