@@ -86,7 +86,9 @@ class Convergence:
         host = host_of(inputs, inputs)
         report.progress(f"stopping {inputs['unit']}")
         with session([host]) as opened:
-            stop = f"sudo systemctl stop {shlex.quote(inputs['unit'])}"
+            unit = shlex.quote(inputs["unit"])
+            # A unit that was never installed has nothing to stop.
+            stop = f'sudo systemctl stop {unit} || test "$(systemctl show -P LoadState {unit})" = not-found'
             answer = opened.run(host.name, stop, timeout=STOP_SECONDS)
         if answer.returncode == 0:
             report.progress(f"{inputs['unit']} is stopped")

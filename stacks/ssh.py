@@ -84,11 +84,14 @@ def private_directory() -> Iterator[Path]:
 
 def left_behind(memory: Path) -> list[Path]:
     """Private directories whose process was killed before it could remove them."""
-    return [
-        path
-        for path in memory.glob("stakeyard-*-*")
-        if path.owner() == Path("/proc/self").owner() and not Path("/proc", path.name.split("-")[1]).exists()
-    ]
+    return [path for path in memory.glob("stakeyard-*-*") if _ours_and_dead(path)]
+
+
+def _ours_and_dead(path: Path) -> bool:
+    try:
+        return path.stat().st_uid == os.getuid() and not Path("/proc", path.name.split("-")[1]).exists()
+    except FileNotFoundError:  # another session ended just now
+        return False
 
 
 def is_tmpfs(path: Path, mounts: str) -> bool:
