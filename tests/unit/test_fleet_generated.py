@@ -79,10 +79,15 @@ def mutated(draw: st.DrawFn) -> Any:
                 other, place = places[draw(st.integers(0, len(places) - 1))]
                 here[key] = copy.deepcopy(other[place])
             case "deepen":
-                for _ in range(draw(st.sampled_from([5, 40, 500]))):
+                for _ in range(draw(st.sampled_from([5, 40]))):
                     here[key] = {"a": here[key]}
             case _:
                 pass
+    # Last, as a value that deep could not be copied by the changes above.
+    if (places := _places(data)) and draw(st.integers(0, 19)) == 0:
+        here, key = places[draw(st.integers(0, len(places) - 1))]
+        for _ in range(500):
+            here[key] = {"a": here[key]}
     return data
 
 
