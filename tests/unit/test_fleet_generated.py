@@ -83,7 +83,13 @@ def mutated(draw: st.DrawFn) -> Any:
                     here[key] = {"a": here[key]}
             case _:
                 pass
-    # Last, as a value that deep could not be copied by the changes above.
+    return data
+
+
+@st.composite
+def deepened(draw: st.DrawFn) -> Any:
+    """The same, now and then very deep; only at the end, as what is that deep could not be copied by other changes."""
+    data: Any = draw(mutated())
     if (places := _places(data)) and draw(st.integers(0, 19)) == 0:
         here, key = places[draw(st.integers(0, len(places) - 1))]
         for _ in range(500):
@@ -109,7 +115,7 @@ def test_2000_mutated_fleets_give_a_fleet_or_one_sentence() -> None:
     seen: Counter[str] = Counter()
 
     @settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(mutated())
+    @given(deepened())
     def judge(data: Any) -> None:
         seen[_outcome(lambda: load_fleet(data, invented(), FakeMachine()))] += 1
 
