@@ -7,6 +7,7 @@ Outputs add: versions, checks, files (path -> digest, owner, group and mode), dr
 
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from stacks import verification
 from stacks.errors import StakeyardError
 from stacks.hosts import facts_of, host_of
 from stacks.lifecycle import Diff, Report, State, compare
-from stacks.runner import converge
+from stacks.runner import converge, hider, strings
 from stacks.ssh import Host, Session, last_line, session, wait_until_ready
 
 # Where the key lies on this control machine, and which entry of clouds.yaml it uses, changes nothing on the host.
@@ -118,7 +119,10 @@ def _checks(opened: Session, inputs: Mapping[str, Any], report: Report) -> list[
         raise StakeyardError(f"{inputs['name']}: its roles have no verify/test_node*.py, so nothing would be proven.")
     node = facts_of(inputs)
     facts = {**node, "nodes": [node]}
-    return verification.run(opened, files, facts, report.progress)
+    hide = hider(s for name in inputs["secret_variables"] for s in strings(inputs["variables"].get(name)))
+    found = verification.run(opened, files, facts, report.progress)
+    # A failed assertion may show what it compared, and a reason ends up in the stack's outputs.
+    return [replace(check, reason=hide(check.reason)) for check in found]
 
 
 def observe(opened: Session, host: Host, managed: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -85,7 +85,7 @@ class Images(pulumi.ComponentResource):
             properties=properties,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # Another operator's cache lies elsewhere; what is in the file, the name says.
+                # Another operator's cache lies elsewhere; what the file was made from, the name says.
                 ignore_changes=["localFilePath"],
                 custom_timeouts=pulumi.CustomTimeouts(create=UPLOAD_LIMIT),
             ),

@@ -106,6 +106,15 @@ def converged(hosts: Hosts, **changes: Any) -> tuple[dict[str, Any], State]:
     return given, state
 
 
+def test_a_secret_that_a_failed_check_shows_is_blotted_out(hosts: Hosts) -> None:
+    variables = {**inputs()["variables"], "a": "hushhush"}
+    given, state = converged(hosts, variables=variables, secret_variables=["a"])
+    hosts.checks = [Check("a: one", "failed", "assert 'hushhush' == 'x'")]
+    Convergence().read(given, state, hosts.report)
+    assert state["checks"][0]["outcome"] == "failed"
+    assert "hushhush" not in str(state["checks"]) + str(state["drift"])
+
+
 # What asks for an update
 
 
