@@ -3,7 +3,6 @@
 import fcntl
 import os
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -14,15 +13,8 @@ from pathlib import Path
 import pytest
 
 from stacks.errors import StakeyardError
+from tests.unit.scripts import script
 from tools import build, golang, parts, present
-
-
-def script(path: Path, text: str = "") -> Path:
-    """An executable shell script."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,15 @@
 """Which Pulumi programs of the machine are used instead of built ones."""
 
 import os
-import stat
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.scripts import script
 from tools import parts, present
 from tools.present import Found, on_path, serves
-
-
-def script(path: Path, text: str = "") -> Path:
-    """An executable shell script."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
 
 
 @pytest.mark.parametrize(
