@@ -9,7 +9,16 @@ from typing import Literal
 from pydantic import ValidationError
 
 from stacks import paths
-from stacks.catalogue_models import EgressRule, FileRule, NodeFile, PerNetwork, PortRule, T, VolumeRule
+from stacks.catalogue_models import (
+    EgressRule,
+    FileRule,
+    NodeFile,
+    PerNetwork,
+    PortRule,
+    SignerRule,
+    T,
+    VolumeRule,
+)
 from stacks.catalogue_roles import Option, Role, read_role, roles_used
 from stacks.errors import StakeyardError
 from stacks.fleet_text import near, require_plain, sentence, shown
@@ -26,7 +35,7 @@ class Port:
     name: str
     protocol: Literal["tcp", "udp"]
     port: int
-    reach: Literal["internet", "site", "peers", "operators", "loopback"]
+    reach: Literal["internet", "site", "peers", "users", "operators", "loopback"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Egress:
     name: str
     protocol: Literal["tcp", "udp"]
     port: int | None
-    to: Literal["internet", "site", "peers", "metadata"]
+    to: Literal["internet", "site", "peers", "used", "metadata"]
 
 
 @dataclass(frozen=True)
@@ -52,17 +61,33 @@ class VolumeNeed:
 
 
 @dataclass(frozen=True)
+class Signer:
+    """How a signing node keeps its keys; the silence is in epochs of its network, and in seconds."""
+
+    kind: str
+    """The folder whose signer.py knows the keys' protocol."""
+    volume: str
+    mount: str
+    keys: str
+    history: str
+    silence_epochs: int
+    silence_seconds: int
+
+
+@dataclass(frozen=True)
 class Resolved:
     """A kind as it is for one node's variables, with what `host` adds."""
 
     kind: str
     network: str | None
-    unit: str
+    units: tuple[str, ...]
+    """The services, in the order in which they are started."""
     roles: tuple[str, ...]
     ports: tuple[Port, ...]
     egress: tuple[Egress, ...]
     volumes: Mapping[str, VolumeNeed]
     files: tuple[FileRule, ...]
+    signer: Signer | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +95,8 @@ class Kind:
     """One kind of node: its node.yml and the roles it is made of."""
 
     file: NodeFile
+    parts: tuple[NodeFile, ...]
+    """What its roles say of themselves: its own node.yml, or those of the kinds that it puts on one server."""
     roles: tuple[Role, ...]
     """`host`, the kind's roles in order of application, then the roles that these import."""
     given: frozenset[str] = frozenset()
@@ -96,9 +123,29 @@ class Kind:
         options = (option for role in self.roles for option in role.options.values())
         return {option.name: option for option in options if option.name not in self.given}
 
+    @property
+    def signer(self) -> SignerRule | None:
+        """How nodes of this kind sign; None for those that do not."""
+        return next((part.signer for part in self.parts if part.signer), None)
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Kinds, or roles of kinds, whose nodes this one may use."""
+        return frozenset(name for part in self.parts for name in part.uses)
+
+    @property
+    def volume_rules(self) -> dict[str, VolumeRule]:
+        """The volumes that a node of this kind can have, by name."""
+        return {name: rule for part in self.parts for name, rule in part.volumes.items()}
+
+    @property
+    def network_variable(self) -> str | None:
+        """The variable that selects the chain network; the same for all parts."""
+        return next((part.network_variable for part in self.parts if part.network_variable), None)
+
     def network(self, variables: Mapping[str, object]) -> str | None:
         """The chain network that these variables (or the role's default) select."""
-        name = self.file.network_variable
+        name = self.network_variable
         if name is None:
             return None
         default = self.options[name].default if name in self.options else None
@@ -123,16 +170,17 @@ class Catalogue:
         """The kind `name` for a node with these `vars`. Raises `StakeyardError` where its network is not known."""
         kind = self.kind(name)
         network = kind.network(variables)
-        files = (self.host, kind.file)
+        files = (self.host, *kind.parts)
         return Resolved(
             kind=name,
             network=network,
-            unit=kind.file.unit or "",
+            units=tuple(part.unit for part in kind.parts if part.unit),
             roles=kind.applied,
             ports=tuple(port for file in files for port in _ports(file, network)),
             egress=tuple(rule for file in files for rule in _egress(file, network)),
-            volumes=MappingProxyType({need.name: need for need in _volumes(kind.file, network)}),
+            volumes=MappingProxyType({need.name: need for part in kind.parts for need in _volumes(part, network)}),
             files=tuple(entry for file in files for entry in file.files),
+            signer=next((_signer(part, network) for part in kind.parts if part.signer), None),
         )
 
 
@@ -143,7 +191,7 @@ def load_catalogue(roles: Path | None = None) -> Catalogue:
     host = files.pop(HOST, None)
     if host is None:
         raise StakeyardError(f"{directory / HOST / 'node.yml'}: is missing, and every kind builds on it; restore it.")
-    kinds = {name: _kind(directory, file) for name, file in files.items()}
+    kinds = {name: _kind(directory, file, files) for name, file in files.items()}
     for name, kind in kinds.items():
         _check(directory / name / "node.yml", kind, host)
     return Catalogue(MappingProxyType(kinds), host)
@@ -160,29 +208,39 @@ def _node_file(path: Path) -> NodeFile:
         raise StakeyardError(f"{path}: {error}") from None
     if file.kind != path.parent.name:
         raise StakeyardError(f"{path}: kind: is {file.kind} in the folder {path.parent.name}; give both the same name.")
-    for key in ("roles", "unit"):
-        if file.kind != HOST and not getattr(file, key):
-            raise StakeyardError(f"{path}: {key}: this key is missing; add it.")
+    if file.kind != HOST and not file.roles:
+        raise StakeyardError(f"{path}: roles: this key is missing; add it.")
+    if file.kind in file.roles and not file.unit:
+        raise StakeyardError(f"{path}: unit: this key is missing; add it.")
     return file
 
 
-def _kind(directory: Path, file: NodeFile) -> Kind:
+def _kind(directory: Path, file: NodeFile, files: Mapping[str, NodeFile]) -> Kind:
     for name in file.roles:
         if not (directory / name).is_dir():
             place = directory / file.kind / "node.yml"
             raise StakeyardError(f"{place}: roles: there is no role {shown(name)}; correct it.")
     names, given = roles_used(directory, (HOST, *file.roles))
-    return Kind(file, tuple(read_role(directory / name) for name in names), given)
+    parts = tuple(files[name] for name in file.roles if name in files)
+    return Kind(file, parts, tuple(read_role(directory / name) for name in names), given)
 
 
 def _check(path: Path, kind: Kind, host: NodeFile) -> None:
-    for part in ("ports", "egress"):
-        for name in getattr(kind.file, part):
-            if name in getattr(host, part):
-                raise StakeyardError(f"{path}: {part}.{name}: the role host has this name already; choose another.")
-    variable = kind.file.network_variable
+    if kind.name not in kind.file.roles:
+        own = sorted(kind.file.model_fields_set - {"kind", "summary", "roles"})
+        if own:
+            raise StakeyardError(f"{path}: {own[0]}: belongs to a role; write it in the node.yml of one of its roles.")
+    for part in ("ports", "egress", "volumes"):
+        owners = dict.fromkeys(getattr(host, part), HOST)
+        for file in kind.parts:
+            for name in getattr(file, part):
+                if name in owners:
+                    problem = f"the role {owners[name]} has this name already; choose another."
+                    raise StakeyardError(f"{path}: {part}.{name}: {problem}")
+                owners[name] = file.kind
+    variable = kind.network_variable
     option = kind.options.get(variable) if variable else None
-    for place, values in kind.file.per_network():
+    for place, values in (entry for file in kind.parts for entry in file.per_network()):
         for network in option.choices if option else ():
             if network not in values:
                 raise StakeyardError(f"{path}: {place}: the network {network} is missing; add its value.")
@@ -228,3 +286,18 @@ def _need(name: str, rule: VolumeRule, network: str | None) -> VolumeNeed:
     minimum = _for(rule.minimum_gib, network, f"volumes.{name}.minimum_gib")
     required = _for(rule.required, network, f"volumes.{name}.required")
     return VolumeNeed(name, rule.mount, rule.holds, rule.restore, minimum, required)
+
+
+def _signer(file: NodeFile, network: str | None) -> Signer | None:
+    rule = file.signer
+    if rule is None:
+        return None
+    return Signer(
+        kind=file.kind,
+        volume=rule.volume,
+        mount=file.volumes[rule.volume].mount,
+        keys=rule.keys,
+        history=rule.history,
+        silence_epochs=_for(rule.silence_epochs, network, "signer.silence_epochs"),
+        silence_seconds=_for(rule.silence_seconds, network, "signer.silence_seconds"),
+    )

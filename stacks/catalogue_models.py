@@ -12,7 +12,7 @@ from stacks.fleet_types import Flag, Model, Name, Text, Token
 Protocol = Literal["tcp", "udp"]
 PortNumber = Annotated[int, Strict(), Field(ge=1, le=65535)]
 EgressPort = PortNumber | Literal["any", "same"]
-Gib = Annotated[int, Strict(), Field(ge=1)]
+Positive = Annotated[int, Strict(), Field(ge=1)]
 
 T = TypeVar("T")
 
@@ -33,10 +33,17 @@ def _absolute(value: str) -> str:
     return value
 
 
+def _kind_name(value: str) -> str:
+    if not re.fullmatch("[a-z][a-z0-9_]*", value):
+        refuse(f"{shown(value)} is not a name of a role; use lower-case letters, digits and underscores.")
+    return value
+
+
 # One value for every chain network, or a mapping from network to value.
 PerNetwork = Annotated[
     Annotated[T, Tag("all")] | Annotated[dict[Token, T], Field(min_length=1), Tag("each")], Discriminator(_form)
 ]
+KindName = Annotated[str, Strict(), AfterValidator(_kind_name)]
 Mode = Annotated[str, Strict(), AfterValidator(_mode)]
 AbsolutePath = Annotated[str, Strict(), AfterValidator(_absolute)]
 
@@ -46,9 +53,9 @@ class PortRule(Model):
 
     protocol: Protocol = Field(description="tcp or udp.")
     port: PerNetwork[PortNumber] = Field(description="Port number, or a mapping from chain network to number.")
-    reach: Literal["internet", "site", "peers", "operators", "loopback"] = Field(
-        description="Who may reach it: everyone, the site's network, the node's `peers`, the operator ranges, or only "
-        "the host itself (not opened at all)."
+    reach: Literal["internet", "site", "peers", "users", "operators", "loopback"] = Field(
+        description="Who may reach it: everyone, the site's network, the node's `peers`, the nodes that name it under "
+        "`uses`, the operator ranges, or only the host itself (not opened at all)."
     )
 
 
@@ -60,8 +67,9 @@ class EgressRule(Model):
         description="Port number (or a mapping from chain network to number), `any`, or `same`: that of the port of "
         "the same name."
     )
-    to: Literal["internet", "site", "peers", "metadata"] = Field(
-        description="Where to: everywhere, the site's network, the node's `peers`, or the cloud's metadata service."
+    to: Literal["internet", "site", "peers", "used", "metadata"] = Field(
+        description="Where to: everywhere, the site's network, the node's `peers`, the nodes under its `uses`, or the "
+        "cloud's metadata service."
     )
 
 
@@ -71,7 +79,7 @@ class VolumeRule(Model):
     mount: AbsolutePath = Field(description="Where it is mounted.")
     holds: Text = Field(description="What it holds, in a few words.")
     restore: Token = Field(description="How its content comes back when it is lost, such as `resync`.")
-    minimum_gib: PerNetwork[Gib] = Field(description="Smallest size in GiB, per network where it differs.")
+    minimum_gib: PerNetwork[Positive] = Field(description="Smallest size in GiB, per network where it differs.")
     required: PerNetwork[Flag] = Field(description="Whether a node of this kind must have it.")
 
 
@@ -91,18 +99,34 @@ class RestoreRule(Model):
     never: tuple[Text, ...] = ()
 
 
+class SignerRule(Model):
+    """How a node of this kind signs; what is on its key volume is named relative to the mount."""
+
+    volume: Name = Field(description="The volume with the keys, their history and the claim: one of `volumes`.")
+    keys: Token = Field(description="Folder of the keys, each in a file named after its public key.")
+    history: Token = Field(description="Where the client keeps the history of what it signed.")
+    silence_epochs: PerNetwork[Positive] = Field(
+        description="Epochs for which keys must not have been seen signing before they may start without the history "
+        "of their last signer; per network where it differs."
+    )
+    silence_seconds: PerNetwork[Positive] = Field(description="Seconds of the same; both must have passed.")
+
+
 class NodeFile(Model):
     """A whole node.yml."""
 
-    kind: Name
+    kind: KindName
     summary: Text
     roles: tuple[Token, ...] = Field(default=(), description="Roles applied after `host`, in order.")
     unit: Token | None = Field(default=None, description="The systemd unit of the node's main service.")
     network_variable: Token | None = Field(
         default=None, description="The variable that selects the chain network; values may then be given per network."
     )
-    signer: Flag = Field(
-        default=False, description="Whether nodes of this kind sign: a key may then be named once only."
+    signer: SignerRule | None = Field(
+        default=None, description="For kinds that sign: where keys and history are. A key is then named once only."
+    )
+    uses: tuple[Token, ...] = Field(
+        default=(), description="Kinds (or roles of kinds) of which a node may name others under `uses`."
     )
     ports: dict[Name, PortRule] = Field(default_factory=dict)
     volumes: dict[Name, VolumeRule] = Field(default_factory=dict)
@@ -120,6 +144,9 @@ class NodeFile(Model):
         for name, volume in self.volumes.items():
             yield from _each(f"volumes.{name}.minimum_gib", volume.minimum_gib)
             yield from _each(f"volumes.{name}.required", volume.required)
+        if self.signer:
+            yield from _each("signer.silence_epochs", self.signer.silence_epochs)
+            yield from _each("signer.silence_seconds", self.signer.silence_seconds)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -129,6 +156,10 @@ class NodeFile(Model):
         for name, rule in self.egress.items():
             if rule.port == "same" and name not in self.ports:
                 refuse(f"egress.{name}.port is same, but there is no ports.{name}; give the number.")
+        if self.signer and not (
+            self.signer.volume in self.volumes and self.volumes[self.signer.volume].required is True
+        ):
+            refuse(f"signer.volume is {shown(self.signer.volume)}, which is no required volume; add it to volumes.")
         mounts = [volume.mount for volume in self.volumes.values()]
         if len(set(mounts)) < len(mounts):
             refuse("two volumes have the same mount; give each its own.")

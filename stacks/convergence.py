@@ -1,7 +1,7 @@
 """A node's convergence as a resource: its roles are applied, its checks pass, and its managed files are pinned.
 
 Inputs: name, kind, host, host_key, server_id, cloud, user, private_key_file, roles, roles_digest, variables,
-secret_variables, managed (path, owner, group and mode of managed files), unit, throwaway.
+secret_variables, managed (path, owner, group and mode of managed files), units, throwaway.
 Outputs add: versions, checks, files (path -> digest, owner, group and mode), drift, revision.
 """
 
@@ -85,22 +85,31 @@ class Convergence:
         Raises StakeyardError when a server that runs cannot be reached, unless the stack is a throw-away one.
         """
         host = host_of(inputs, inputs)
-        report.progress(f"stopping {inputs['unit']}")
+        # What was started last uses what was started before it.
+        units = list(reversed(inputs["units"]))
+        named = " and ".join(units)
+        report.progress(f"stopping {named}")
         with session([host]) as opened:
-            unit = shlex.quote(inputs["unit"])
-            # A unit that was never installed has nothing to stop.
-            stop = f'sudo systemctl stop {unit} || test "$(systemctl show -P LoadState {unit})" = not-found'
-            answer = opened.run(host.name, stop, timeout=STOP_SECONDS)
+            answer = opened.run(host.name, stop_command(units), timeout=STOP_SECONDS)
         if answer.returncode == 0:
-            report.progress(f"{inputs['unit']} is stopped")
+            report.progress(f"{named} stopped")
             return
         reason = last_line(answer.stderr)
         if not inputs["throwaway"] and server_runs(inputs["cloud"], inputs["server_id"]):
             raise StakeyardError(
-                f"{inputs['name']}: {inputs['unit']} could not be stopped ({reason}) and its server still runs: "
+                f"{inputs['name']}: {named} could not be stopped ({reason}) and its server still runs: "
                 "stop the service or the server by hand, then run this again."
             )
-        report.warning(f"{inputs['name']}: {inputs['unit']} was not stopped in an orderly way ({reason}).")
+        report.warning(f"{inputs['name']}: {named} not stopped in an orderly way ({reason}).")
+
+
+def stop_command(units: Iterable[str]) -> str:
+    """The shell command that stops `units` one after the other; one that was never installed has nothing to stop."""
+    each = (
+        f'{{ sudo systemctl stop {unit} || test "$(systemctl show -P LoadState {unit})" = not-found; }}'
+        for unit in map(shlex.quote, units)
+    )
+    return " && ".join(each)
 
 
 def server_runs(cloud: str, server_id: str) -> bool:

@@ -74,10 +74,17 @@ def _ranges(fleet: Fleet, node: Node, who: str) -> tuple[str, ...]:
         "site": [str(fleet.network.cidr)],
         "operators": [str(network) for network in fleet.operators.ranges],
         "peers": [f"{fleet.nodes[peer].address}/32" for peer in node.peers],
+        "used": [f"{fleet.nodes[other].address}/32" for other in node.uses],
+        "users": [f"{other.address}/32" for other in users(fleet, node)],
         "metadata": [METADATA],
         "loopback": [],
     }
     return tuple(dict.fromkeys(ranges[who]))
+
+
+def users(fleet: Fleet, node: Node) -> list[Node]:
+    """The nodes that name this one under `uses`."""
+    return [other for other in fleet.nodes.values() if any(fleet.nodes[name] is node for name in other.uses)]
 
 
 def rules(fleet: Fleet, kind: str, catalogue: Catalogue) -> list[Rule]:

@@ -153,8 +153,12 @@ class Node(Model):
         default_factory=dict, description="Volumes by the names that the kind's `node.yml` gives them."
     )
     peers: tuple[Name, ...] = Field(default=(), description="Other nodes of the same kind that this one connects to.")
-    signing_key: Token | None = Field(
-        default=None, description="Public id of the key that this node signs with; only for kinds that sign, unique."
+    uses: tuple[Name, ...] = Field(
+        default=(),
+        description="Nodes of other kinds whose services this one uses, such as a validator its beacon nodes.",
+    )
+    signing_keys: tuple[Token, ...] = Field(
+        default=(), description="Public ids of the keys that this node signs with; only for kinds that sign, unique."
     )
     vars: dict[Token, object] = Field(
         default_factory=dict, description="Variables of the kind's roles (see their `defaults/main.yml`)."

@@ -1,5 +1,7 @@
 """What a node's kind asks of it: variables, volumes, peers, signing key."""
 
+from collections.abc import Iterator
+
 from stacks.catalogue import Catalogue, Kind, Resolved
 from stacks.errors import StakeyardError
 from stacks.fleet_models import Fleet, Node
@@ -21,10 +23,11 @@ def check_kinds(fleet: Fleet, catalogue: Catalogue) -> None:
         try:
             resolved = catalogue.resolve(node.kind, node.vars)
         except StakeyardError as error:
-            raise refusal(f"{path}.vars.{kind.file.network_variable}", str(error)) from None
+            raise refusal(f"{path}.vars.{kind.network_variable}", str(error)) from None
         _volumes(path, node, resolved)
     _volume_names(fleet)
     _peers(fleet)
+    _uses(fleet, catalogue)
     _signers(fleet, catalogue)
 
 
@@ -72,32 +75,50 @@ def _volume_names(fleet: Fleet) -> None:
 
 def _peers(fleet: Fleet) -> None:
     for name, node in fleet.nodes.items():
-        for index, peer in enumerate(node.peers):
-            path = f"nodes.{name}.peers[{index}]"
-            if peer == name:
-                raise refusal(path, f"{name} cannot be its own peer; remove it.")
-            if peer not in fleet.nodes:
-                raise refusal(path, f"{shown(peer)} is not in nodes; {near(peer, fleet.nodes)}")
-            if peer in node.peers[:index]:
-                raise refusal(path, f"{peer} is there twice; keep one of them.")
+        for path, peer in _others(fleet, name, "peers", node.peers):
             if fleet.nodes[peer].kind != node.kind:
                 raise refusal(path, f"{peer} is of kind {fleet.nodes[peer].kind}; name peers of kind {node.kind}.")
+
+
+def _uses(fleet: Fleet, catalogue: Catalogue) -> None:
+    for name, node in fleet.nodes.items():
+        wanted = catalogue.kinds[node.kind].uses
+        for path, other in _others(fleet, name, "uses", node.uses):
+            kind = catalogue.kinds[fleet.nodes[other].kind]
+            if not wanted:
+                raise refusal(path, f"nodes of kind {node.kind} use no others; remove it.")
+            if not wanted & {kind.name, *kind.file.roles}:
+                raise refusal(path, f"{other} is of kind {kind.name}; name one with {' or '.join(sorted(wanted))}.")
+
+
+def _others(fleet: Fleet, name: str, key: str, named: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """The other nodes that node `name` names under `key`, each with its path; refused where it is no other node."""
+    for index, other in enumerate(named):
+        path = f"nodes.{name}.{key}[{index}]"
+        if other == name:
+            what = "peer" if key == "peers" else "server"
+            raise refusal(path, f"{name} cannot be its own {what}; remove it.")
+        if other not in fleet.nodes:
+            raise refusal(path, f"{shown(other)} is not in nodes; {near(other, fleet.nodes)}")
+        if other in named[:index]:
+            raise refusal(path, f"{other} is there twice; keep one of them.")
+        yield path, other
 
 
 def _signers(fleet: Fleet, catalogue: Catalogue) -> None:
     owners: dict[str, str] = {}
     for name, node in fleet.nodes.items():
-        path, key = f"nodes.{name}.signing_key", node.signing_key
-        if not catalogue.kinds[node.kind].file.signer:
-            if key:
+        path = f"nodes.{name}.signing_keys"
+        if not catalogue.kinds[node.kind].signer:
+            if node.signing_keys:
                 raise refusal(path, f"nodes of kind {node.kind} do not sign; remove it.")
             continue
-        if key is None:
-            raise refusal(path, f"nodes of kind {node.kind} sign; name the public id of their key.")
-        spelling = key.casefold().removeprefix("0x")
-        if spelling in owners:
-            raise refusal(
-                path,
-                f"{shown(key)} is the key of {owners[spelling]} too; one key has one signer.",
-            )
-        owners[spelling] = name
+        if not node.signing_keys:
+            raise refusal(path, f"nodes of kind {node.kind} sign; name the public ids of their keys.")
+        for index, key in enumerate(node.signing_keys):
+            spelling = key.casefold().removeprefix("0x")
+            if spelling in owners:
+                raise refusal(
+                    f"{path}[{index}]", f"{shown(key)} is a key of {owners[spelling]} too; one key has one signer."
+                )
+            owners[spelling] = name

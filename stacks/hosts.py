@@ -32,5 +32,5 @@ def facts_of(node: Mapping[str, Any]) -> dict[str, Any]:
         "peers": variables["stakeyard_peers"],
         "volumes": variables.get("stakeyard_volumes", {}),
         "files": node["managed"],
-        "unit": node["unit"],
+        "units": node["units"],
     }

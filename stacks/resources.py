@@ -61,7 +61,7 @@ class Convergence(pulumi.CustomResource):
             "variables": pulumi.Output.secret(variables) if secret else variables,
             "secret_variables": list(plan.own) if secret else [],
             "managed": [dict(file) for file in plan.managed],
-            "unit": plan.unit,
+            "units": list(plan.units),
             "throwaway": plan.throwaway,
         }
         outputs = dict.fromkeys(("versions", "checks", "files", "drift", "revision"))
@@ -94,7 +94,7 @@ class FleetChecks(pulumi.CustomResource):
                     "revision": convergence.revision,
                     "variables": convergence.variables,
                     "managed": [dict(file) for file in plan.managed],
-                    "unit": plan.unit,
+                    "units": list(plan.units),
                 }
                 for plan, host, convergence in members
             ],

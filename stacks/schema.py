@@ -93,7 +93,7 @@ def _untitled(schema: Any) -> Any:
 
 def _of_kind(kind: Kind) -> dict[str, Any]:
     """What a node may say when it is of this kind: its variables, its volumes."""
-    volumes = {name: {"$ref": "#/$defs/Volume", "description": rule.holds} for name, rule in kind.file.volumes.items()}
+    volumes = {name: {"$ref": "#/$defs/Volume", "description": rule.holds} for name, rule in kind.volume_rules.items()}
     variables = {name: _variable(option) for name, option in sorted(kind.options.items())}
     return {
         "if": {"properties": {"kind": {"const": kind.name}}, "required": ["kind"]},
@@ -158,9 +158,9 @@ def _needed(required: bool, default: object) -> str:
 
 def _kind_lines(kind: Kind) -> Iterator[str]:
     yield from ("", f"## Kind `{kind.name}`", "", f"{kind.file.summary}.")
-    if kind.file.volumes:
+    if kind.volume_rules:
         yield from ("", "| volume | mounted on | holds | smallest size (GiB) | needed |", "|---|---|---|---|---|")
-    for name, rule in kind.file.volumes.items():
+    for name, rule in kind.volume_rules.items():
         sizes, needed = _each(rule.minimum_gib), _each(rule.required)
         yield f"| `{name}` | `{rule.mount}` | {_cell(rule.holds)} | {sizes} | {needed} |"
     yield from ("", "| variable | type | default | what it is |", "|---|---|---|---|")

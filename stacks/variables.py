@@ -1,6 +1,6 @@
 """What a node is to become: its roles with their digest, its variables, and the files that will be pinned."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ class Plan:
     kind: str
     roles: tuple[str, ...]
     roles_digest: str
-    unit: str
+    units: tuple[str, ...]
     managed: tuple[Mapping[str, str], ...]
     variables: Mapping[str, object]
     own: tuple[str, ...]
@@ -39,7 +39,7 @@ def plan(name: str, node: Node, fleet: Fleet, catalogue: Catalogue, directory: P
         kind=node.kind,
         roles=resolved.roles,
         roles_digest=role_files.digest(kind.role_names, directory),
-        unit=resolved.unit,
+        units=resolved.units,
         managed=tuple(file.model_dump() for file in resolved.files),
         variables=variables(name, node, fleet, catalogue),
         own=tuple(node.vars),
@@ -58,8 +58,14 @@ def variables(name: str, node: Node, fleet: Fleet, catalogue: Catalogue) -> dict
         "stakeyard_address": str(node.address),
         "stakeyard_network_cidr": str(fleet.network.cidr),
         "stakeyard_operator_ranges": [str(network) for network in fleet.operators.ranges],
-        "stakeyard_peers": [{"name": peer, "address": str(fleet.nodes[peer].address)} for peer in node.peers],
+        "stakeyard_peers": _named(fleet, node.peers),
+        "stakeyard_uses": _named(fleet, node.uses),
+        "stakeyard_signing_keys": list(node.signing_keys),
         "stakeyard_ports": [port.as_variable() for port in firewall.open_ports(fleet, node, catalogue)],
         "stakeyard_egress": [rule.as_variable() for rule in firewall.open_egress(fleet, node, catalogue)],
         **node.vars,
     }
+
+
+def _named(fleet: Fleet, names: Iterable[str]) -> list[dict[str, str]]:
+    return [{"name": name, "address": str(fleet.nodes[name].address)} for name in names]

@@ -53,7 +53,7 @@ class Node:
             "peers": self.variables["stakeyard_peers"],
             "volumes": {},
             "files": yaml.safe_load((REPOSITORY / "roles/bitcoin/node.yml").read_text())["files"],
-            "unit": "bitcoind.service",
+            "units": ["bitcoind.service"],
         }
 
 

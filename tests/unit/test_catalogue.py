@@ -19,6 +19,7 @@ def test_a_kind_is_resolved_for_the_network_of_its_variables() -> None:
         Port("ssh", "tcp", 22, "operators"),
         Port("p2p", "tcp", 7000, "internet"),
         Port("rpc", "tcp", 7001, "loopback"),
+        Port("query", "tcp", 7002, "users"),
     )
     assert (main.volumes["chain"].minimum_gib, main.volumes["chain"].required) == (100, True)
 
@@ -42,7 +43,7 @@ def test_a_kind_has_the_files_and_the_roles_of_the_host_too() -> None:
     ledger = invented().resolve("ledger", {})
     assert [file.path for file in ledger.files] == ["/etc/hostname", "/etc/ledger/ledger.conf"]
     assert ledger.roles == ("host", "ledger")
-    assert ledger.unit == "ledgerd.service"
+    assert ledger.units == ("ledgerd.service",)
 
 
 def test_imported_roles_belong_to_a_kind() -> None:
@@ -99,7 +100,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "an unknown reach": (
         {"ports.p2p.reach": "world"},
         [],
-        "ports.p2p.reach: must be internet, site, peers, operators or loopback, not 'world'; correct the value.",
+        "ports.p2p.reach: must be internet, site, peers, users, operators or loopback, not 'world'; correct the value.",
     ),
     "an unknown protocol": (
         {"ports.p2p.protocol": "sctp"},
@@ -203,9 +204,47 @@ def test_every_kind_of_this_repository_is_good_on_each_of_its_networks() -> None
     catalogue = load_catalogue()
     assert "bitcoin" in catalogue.kinds
     for name, kind in catalogue.kinds.items():
-        variable = kind.file.network_variable
+        variable = kind.network_variable
         networks = kind.options[variable].choices if variable else ()
         for variables in [{variable: network} for network in networks if variable] or [{}]:
             resolved = catalogue.resolve(name, variables)
-            assert resolved.unit.endswith(".service")
+            assert resolved.units
+            assert all(unit.endswith(".service") for unit in resolved.units)
             assert any(port.name == "ssh" and port.reach == "operators" for port in resolved.ports)
+
+
+def test_a_kind_may_put_others_on_one_server(tmp_path: Path) -> None:
+    roles = tmp_path / "roles"
+    shutil.copytree(HERE / "roles", roles)
+    (roles / "pair").mkdir()
+    (roles / "pair" / "node.yml").write_text("{kind: pair, summary: Both, roles: [ledger, validator]}")
+    # One server does not reach itself through the network: the name of a port may not stand for both ends.
+    node = roles / "validator" / "node.yml"
+    node.write_text(node.read_text().replace("  query:", "  ask:"))
+    both = load_catalogue(roles).resolve("pair", {"ledger_network": "main"})
+    assert both.units == ("ledgerd.service", "validatord.service")
+    assert set(both.volumes) == {"chain", "keys", "spare-keys"}
+    assert both.signer is not None
+    assert (both.signer.kind, both.signer.mount) == ("validator", "/var/lib/keys")
+    (roles / "pair" / "node.yml").write_text("{kind: pair, summary: x, roles: [ledger], unit: x.service}")
+    with pytest.raises(StakeyardError, match=r"unit: belongs to a role; write it in the node\.yml of one of its roles\.$"):
+        load_catalogue(roles)
+
+
+def test_two_roles_of_a_kind_cannot_give_one_name_to_two_ports(tmp_path: Path) -> None:
+    roles = tmp_path / "roles"
+    shutil.copytree(HERE / "roles", roles)
+    shutil.copytree(roles / "ledger", roles / "other")
+    path = roles / "other" / "node.yml"
+    path.write_text(path.read_text().replace("kind: ledger", "kind: other").replace("[ledger]", "[other, ledger]"))
+    with pytest.raises(StakeyardError, match=r"ports\.p2p: the role other has this name already; choose another\."):
+        load_catalogue(roles)
+
+
+def test_a_signer_needs_its_key_volume(tmp_path: Path) -> None:
+    roles = tmp_path / "roles"
+    shutil.copytree(HERE / "roles", roles)
+    path = roles / "validator" / "node.yml"
+    path.write_text(path.read_text().replace("volume: keys,", "volume: spare-keys,"))
+    with pytest.raises(StakeyardError, match=r"signer\.volume is 'spare-keys', which is no required volume"):
+        load_catalogue(roles)

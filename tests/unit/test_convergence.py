@@ -40,7 +40,7 @@ def inputs(**changes: Any) -> dict[str, Any]:
         },
         "secret_variables": [],
         "managed": [{"path": FILE, "owner": "root", "group": "bitcoin", "mode": "0640"}],
-        "unit": "bitcoind.service",
+        "units": ["bitcoind.service"],
         "throwaway": False,
     }
     return base | changes
@@ -238,16 +238,23 @@ def test_a_host_that_does_not_answer_is_drift_and_no_error(hosts: Hosts) -> None
 def test_a_reachable_node_is_stopped_in_an_orderly_way(hosts: Hosts) -> None:
     given, state = converged(hosts)
     Convergence().delete(given, state, hosts.report)
-    assert [command.split(" || ")[0] for command in hosts.commands] == ["sudo systemctl stop bitcoind.service"]
+    assert [command.split(" || ")[0] for command in hosts.commands] == ["{ sudo systemctl stop bitcoind.service"]
     assert "= not-found" in hosts.commands[0], "a unit that was never installed has nothing to stop"
     assert hosts.warnings == []
+
+
+def test_units_are_stopped_in_the_reverse_order_of_their_start(hosts: Hosts) -> None:
+    given, state = converged(hosts, units=["first.service", "second.service"])
+    Convergence().delete(given, state, hosts.report)
+    (command,) = hosts.commands
+    assert command.index("stop second.service") < command.index("stop first.service")
 
 
 def test_a_dead_host_does_not_block_the_end_of_a_throwaway_stack(hosts: Hosts) -> None:
     given, state = converged(hosts, throwaway=True)
     hosts.answers = [255]
     Convergence().delete(given, state, hosts.report)
-    assert hosts.warnings == ["n1: bitcoind.service was not stopped in an orderly way (connect to host: timed out)."]
+    assert hosts.warnings == ["n1: bitcoind.service not stopped in an orderly way (connect to host: timed out)."]
 
 
 def test_a_server_that_runs_but_does_not_answer_is_not_taken_away(hosts: Hosts) -> None:

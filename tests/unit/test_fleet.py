@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stacks.errors import StakeyardError
+from stacks.firewall import open_egress, open_ports, users
 from stacks.fleet import Fleet, GoldenImage, load_fleet, load_stack_file
 from stacks.fleet_machine import ControlMachine
 from tests.unit.bad_stack_files.cases import FakeMachine, good, invented, put
@@ -204,3 +205,15 @@ class TestControlMachine:
         if facts is not None:
             (tmp_path / "facts.json").write_text(facts)
         assert ControlMachine().lab_has_containers() is containers
+
+
+def test_who_is_used_opens_its_port_to_its_users_alone() -> None:
+    fleet = load()
+    ledger, signer = fleet.nodes["ledger-1"], fleet.nodes["signer-1"]
+    assert users(fleet, ledger) == [signer]
+    assert users(fleet, fleet.nodes["ledger-2"]) == []
+    ports = {port.name: port.sources for port in open_ports(fleet, ledger, invented())}
+    assert ports["query"] == ("10.77.0.21/32",)
+    assert "query" not in {port.name for port in open_ports(fleet, fleet.nodes["ledger-2"], invented())}
+    egress = {rule.name: rule.destinations for rule in open_egress(fleet, signer, invented())}
+    assert egress["query"] == ("10.77.0.11/32",)
