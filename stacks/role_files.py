@@ -33,9 +33,14 @@ def _files(roles: Iterable[str], directory: Path) -> Iterable[Path]:
                 yield path
 
 
-def count_tasks(roles: Iterable[str], directory: Path) -> int:
+def count_tasks(roles: Iterable[str], directory: Path, entry: str = "main") -> int:
     """How many tasks a play of these roles starts, fact gathering apart; exact for static imports, else an estimate."""
-    return sum(_role_tasks(directory / role, "main") for role in roles)
+    return sum(_role_tasks(directory / role, entry) for role in roles)
+
+
+def with_entry(roles: Iterable[str], directory: Path, entry: str) -> list[str]:
+    """Those of `roles` that have tasks of this name, such as `retire`."""
+    return [role for role in roles if (directory / role / "tasks" / f"{entry}.yml").is_file()]
 
 
 def _role_tasks(role: Path, entry: str) -> int:

@@ -122,6 +122,7 @@ def converge(
     variables: Mapping[str, object],
     progress: Callable[[str], None],
     *,
+    entry: str = "main",
     check: bool = False,
     secret: Iterable[str] = (),
     opened: Session | None = None,
@@ -129,6 +130,7 @@ def converge(
 ) -> RunResult:
     """Apply `roles` in order to `host`; `check` only tells what would change.
 
+    `entry` is the file of tasks that each role begins with, such as `retire`.
     `secret` names the variables whose values may appear in no message. `opened` is an SSH session to use.
     Raises StakeyardError with host, role, task and message when a task fails.
     """
@@ -139,13 +141,13 @@ def converge(
         (private / "ansible.cfg").touch()
         watch = Watch(
             host=host.name,
-            total=1 + role_files.count_tasks(roles, directory),
+            total=1 + role_files.count_tasks(roles, directory, entry),
             progress=progress,
             hide=hider(s for name in secret for s in strings(variables.get(name))),
         )
         run = ansible_runner.run(
             private_data_dir=str(private),
-            playbook=[play(host, roles)],
+            playbook=[play(host, roles, entry)],
             inventory={"all": {"hosts": {host.name: {**variables, **connection(host)}}}},
             envvars=environment(private, used.config, directory),
             cmdline="--check" if check else None,
@@ -166,15 +168,19 @@ def converge(
     return RunResult(tasks=watch.started, changed=watch.changed)
 
 
-def play(host: Host, roles: Sequence[str]) -> dict[str, object]:
+def play(host: Host, roles: Sequence[str], entry: str = "main") -> dict[str, object]:
     """The play: facts that roles size themselves by, then the roles."""
+    if entry == "main":
+        work: dict[str, object] = {"roles": [{"role": role} for role in roles]}
+    else:
+        work = {"tasks": [{"import_role": {"name": role, "tasks_from": entry}} for role in roles]}
     return {
         "name": f"Converge {host.name}",
         "hosts": "all",
         "become": host.become,
         "gather_facts": True,
         "gather_subset": ["!all", "min", "hardware"],
-        "roles": [{"role": role} for role in roles],
+        **work,
     }
 
 

@@ -58,6 +58,20 @@ def test_a_run_reports_each_task_with_its_number_and_leaves_nothing(tmp_path: Pa
     assert again.changed == 0
 
 
+def test_a_run_may_begin_with_other_tasks_of_a_role(tmp_path: Path, memory: Path) -> None:
+    roles, gone = tmp_path / "roles", tmp_path / "here"
+    gone.touch()
+    role(roles, "first", "- name: Fail.\n  ansible.builtin.fail: {msg: not this one}\n")
+    role(roles, "second", "[]\n")
+    (roles / "first" / "tasks" / "retire.yml").write_text(
+        f"- name: Take away.\n  ansible.builtin.file: {{path: '{gone}', state: absent}}\n"
+    )
+    assert role_files.with_entry(["first", "second"], roles, "retire") == ["first"]
+    result = converge(HERE, ["first"], {}, lambda _line: None, entry="retire", directory=roles)
+    assert result.changed == 1
+    assert not gone.exists()
+
+
 def test_a_failed_task_is_one_sentence_with_host_role_task_and_message(tmp_path: Path, memory: Path) -> None:
     role(tmp_path, "bad", "- name: Refuse.\n  ansible.builtin.fail: {msg: 'the moon {{ word }} is wrong'}\n")
     with pytest.raises(StakeyardError) as caught:
