@@ -20,7 +20,8 @@ from stacks.errors import StakeyardError
 from stacks.hosts import facts_of, host_of
 from stacks.lifecycle import Diff, Report, State, compare
 from stacks.runner import converge, hider, strings
-from stacks.ssh import Host, Session, last_line, session, wait_until_ready
+from stacks.ssh import Host, Session, session, wait_until_ready
+from stacks.text import last_line
 
 # Where the key lies on this control machine, and which entry of clouds.yaml it uses, changes nothing on the host.
 NOT_ON_THE_HOST = ("private_key_file", "cloud", "throwaway")

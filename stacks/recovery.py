@@ -19,7 +19,8 @@ from openstack.exceptions import SDKException
 
 from stacks.errors import StakeyardError
 from stacks.orphans import find
-from stacks.workspace import Workspace, last_line
+from stacks.text import last_line
+from stacks.workspace import Workspace
 
 # An object made by the interrupted update cannot be older than that; an hour covers clocks and long updates.
 OLDEST = timedelta(hours=1)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from stacks.cancellation import pause
 from stacks.errors import StakeyardError
+from stacks.text import last_line
 
 TMPFS = Path("/dev/shm")  # noqa: S108 - memory only, never a disk; the directory inside it is private
 RETRY_SECONDS = 3.0
@@ -197,12 +198,6 @@ def wait_until_ready(
             )
         progress(f"waiting for SSH ({waited:.0f} s): {reason}")
         sleep(RETRY_SECONDS)
-
-
-def last_line(text: str) -> str:
-    """The last line of `text` that says something."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no answer"
 
 
 def _write(path: Path, text: str) -> None:

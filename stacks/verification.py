@@ -18,7 +18,8 @@ from stacks.errors import StakeyardError
 from stacks.hosts import facts_of, host_of
 from stacks.lifecycle import Diff, Report, State, compare
 from stacks.paths import REPOSITORY
-from stacks.ssh import Session, last_line, session
+from stacks.ssh import Session, session
+from stacks.text import last_line
 
 TIMEOUT_SECONDS = 1800
 

@@ -4,7 +4,6 @@ Everything that the operator has set already wins, so the same command works wit
 S3 bucket or in Pulumi Cloud.
 """
 
-import fcntl
 import json
 import os
 import secrets
@@ -15,9 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from stacks.errors import StakeyardError
+from stacks.locks import exclusive
 from stacks.paths import REPOSITORY
+from stacks.text import last_line
 from tools import build as tools
 
 # Those that change what is in the cloud; one at a time.
@@ -116,12 +118,12 @@ class Workspace:
         Raises StakeyardError when another holds it.
         """
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.state / f"{self.stack}.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StakeyardError(f"another command changes stack {self.stack}: wait until it has ended.") from None
-            yield file.fileno()
+
+        def refuse() -> NoReturn:
+            raise StakeyardError(f"another command changes stack {self.stack}: wait until it has ended.") from None
+
+        with exclusive(self.state / f"{self.stack}.lock", refuse) as descriptor:
+            yield descriptor
 
     def prepare(self) -> None:
         """Make the stack in the backend if it is not there, and refresh the working copy of its file.
@@ -180,12 +182,6 @@ def _salt(path: Path) -> str | None:
         if line.startswith("encryptionsalt:"):
             return line.removeprefix("encryptionsalt:").strip()
     return None
-
-
-def last_line(text: str) -> str:
-    """The last line of a program's error output that says something."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it gave no reason"
 
 
 def subcommand(arguments: Sequence[str]) -> str:

@@ -4,7 +4,6 @@
 Runs with the system's Python before anything is installed. Prints the folder to put on PATH as its last line.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -19,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stacks.errors import StakeyardError
+from stacks.locks import exclusive
 from stacks.paths import cache
 from tools import golang, present
 from tools.parts import Part, load
@@ -61,13 +61,7 @@ def built(part: Part) -> bool:
 @contextmanager
 def lock(report: Report) -> Iterator[None]:
     """Keep a second builder waiting."""
-    home().mkdir(parents=True, exist_ok=True)
-    with (home() / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report("waiting for another build of the tools to finish")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with exclusive(home() / "lock", lambda: report("waiting for another build of the tools to finish")):
         yield
 
 

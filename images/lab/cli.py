@@ -1,7 +1,6 @@
 """`stakeyard lab`: a real OpenStack on this machine."""
 
 import subprocess
-import sys
 from typing import Annotated
 
 import typer
@@ -9,7 +8,6 @@ import typer
 from images.lab import host, preflight
 from images.lab.lab import Lab
 from images.lab.settings import settings
-from stacks.errors import StakeyardError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A real OpenStack on this machine.")
 
@@ -61,16 +59,3 @@ def destroy(
 ) -> None:
     """Stop the lab and remove its files."""
     _lab().destroy(with_cache=cache)
-
-
-def main() -> None:
-    """Run the sub-command alone; an error is one sentence."""
-    try:
-        app()
-    except StakeyardError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,8 +11,8 @@ from typing import IO
 from images.lab import cgroups, configuration
 from images.lab.configuration import NodeSpec
 from images.lab.settings import MTU, Settings
-from images.lab.steps import last_line
 from stacks.errors import StakeyardError
+from stacks.text import last_line
 
 _HERE = Path(__file__).parent
 _DEVICES = ("/dev/net/tun", "/dev/kvm", "/dev/vhost-net", "/dev/fuse")
@@ -87,7 +87,7 @@ class Node:
                 subprocess.run(["ip", "link", "set", f"vb-{self.spec.machine}", "mtu", str(MTU)], check=True)
                 return
             time.sleep(0.3)
-        told = last_line(self.console.read_text(errors="replace"))
+        told = last_line(self.console.read_text(errors="replace"), "it wrote nothing")[:300]
         raise StakeyardError(f"Node {self.spec.role} of the lab did not boot: {told} (log: {self.console}).")
 
     def _launch(self) -> subprocess.Popen[bytes]:

@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import IO
 
 from stacks.errors import StakeyardError
+from stacks.text import last_line
 
 Report = Callable[[str], None]
 Action = Callable[[IO[str]], object]
-
-
-def last_line(log: str) -> str:
-    """The last line that says something: what a user should see first of a failed step."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it wrote nothing"
 
 
 class Steps:
@@ -42,8 +37,7 @@ class Steps:
                 action(log)
         except (subprocess.CalledProcessError, OSError, TimeoutError) as error:
             seconds = self._clock() - begin
-            told = last_line(path.read_text(errors="replace")) if path.exists() else str(error)
-            if told == "it wrote nothing":
-                told = str(error)
+            log_text = path.read_text(errors="replace") if path.exists() else ""
+            told = last_line(log_text, str(error))[:300]
             raise StakeyardError(f"Lab step `{name}` failed after {seconds:.0f} s: {told} (log: {path}).") from error
         self.say(f"{what}: done ({self._clock() - begin:.0f} s)")

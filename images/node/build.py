@@ -5,7 +5,6 @@ only files with a temporary name, which the next one removes.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from images.lab import host
 from images.lab.rootfs import in_chroot
 from images.node import inputs
 from stacks.errors import StakeyardError
+from stacks.locks import exclusive
 from stacks.paths import cache
 
 Report = Callable[[str], None]
@@ -81,13 +81,7 @@ def build(report: Report) -> Path:
 @contextlib.contextmanager
 def locked(report: Report) -> Iterator[None]:
     """Hold the only right to write below `directory()`; wait for it."""
-    directory().mkdir(parents=True, exist_ok=True)
-    with (directory() / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report("waiting for another build of the node image")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with exclusive(directory() / ".lock", lambda: report("waiting for another build of the node image")):
         yield
 
 

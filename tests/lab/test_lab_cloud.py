@@ -186,7 +186,7 @@ def test_a_container_server_without_a_network_is_refused(
 def test_up_on_a_running_lab_only_looks() -> None:
     begin = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "images.lab", "up"], cwd=paths.REPOSITORY, capture_output=True, text=True, check=False
+        [Path(sys.executable).with_name("stakeyard"), "lab", "up"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "lab is up" in done.stdout

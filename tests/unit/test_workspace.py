@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stacks.errors import StakeyardError
-from stacks.workspace import Workspace, last_line, pulumi_arguments
+from stacks.workspace import Workspace, pulumi_arguments
 from tools import build
 
 FLEET = "config:\n  stakeyard:fleet: {cloud: x}\n"
@@ -95,11 +95,6 @@ def test_the_passphrase_is_made_once_and_is_the_owners_alone(workspace: Workspac
 def test_an_unknown_stack_names_those_that_are_there(workspace: Workspace) -> None:
     with pytest.raises(StakeyardError, match=r"there is no stack file .*Pulumi\.prod\.yaml: .* lab\.$"):
         Workspace("prod", directory=workspace.directory, state=workspace.state).prepare()
-
-
-def test_the_last_line_of_an_error_is_the_one_that_says_something() -> None:
-    assert last_line("a\nerror: b\n\n") == "error: b"
-    assert last_line("") == "it gave no reason"
 
 
 def test_two_commands_never_change_a_stack_at_once(workspace: Workspace) -> None:

@@ -1,5 +1,0 @@
-"""`python -m images.lab`."""
-
-from images.lab.cli import main
-
-main()
