@@ -1,0 +1,48 @@
+"""How a key volume's metadata in the cloud registers keys and names the claim's holder."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from stacks.errors import StakeyardError
+from stacks.signer import Claim, Registration
+
+SIGNER = "stakeyard_signer"
+CLAIM = "stakeyard_claim"
+KEYS = "stakeyard_keys_"
+RELEASED = "released"
+LONGEST = 255
+"""Characters of a value in Cinder's metadata."""
+_FINGERPRINT = re.compile("[0-9a-f]{16}")
+_CLAIM = re.compile(rf"({RELEASED}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}):([0-9]{{1,9}})")
+
+
+def as_metadata(registration: Registration) -> dict[str, str]:
+    """The metadata of a registration."""
+    keys, each = sorted(registration.keys), LONGEST // 17
+    lines = [",".join(keys[start : start + each]) for start in range(0, len(keys), each)]
+    claim = f"{registration.claim.server or RELEASED}:{registration.claim.generation}"
+    return {SIGNER: "1", CLAIM: claim, **{f"{KEYS}{index:02}": line for index, line in enumerate(lines)}}
+
+
+def surplus(metadata: Iterable[str], wanted: Mapping[str, str]) -> list[str]:
+    """Names of lines of keys that a shorter registration no longer needs."""
+    return sorted(name for name in metadata if name.startswith(KEYS) and name not in wanted)
+
+
+def from_metadata(volume: str, metadata: Mapping[str, str]) -> Registration | None:
+    """The registration of a volume; None for a volume that is none of ours.
+
+    Raises StakeyardError where the metadata of a key volume cannot be understood: it may hide a key.
+    """
+    if metadata.get(SIGNER) != "1":
+        return None
+    text = ",".join(value for name, value in sorted(metadata.items()) if name.startswith(KEYS))
+    keys = [key for key in text.split(",") if key]
+    claim = _CLAIM.fullmatch(metadata.get(CLAIM, f"{RELEASED}:0"))
+    if claim is None or not all(_FINGERPRINT.fullmatch(key) for key in keys):
+        raise StakeyardError(
+            f"volume {volume}: its metadata {KEYS}* and {CLAIM} cannot be understood: correct them by hand, or delete "
+            "the volume if it is no key volume."
+        )
+    server, generation = claim.groups()
+    return Registration(volume, frozenset(keys), Claim(None if server == RELEASED else server, int(generation)))

@@ -1,0 +1,155 @@
+"""The parts of the signer that run on a host: the gate as a program, and the claim's file."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks.signer import fingerprint
+from tests.signer.parts import ROLE, claim_module, gate
+
+VOLUME, SERVER, OTHER = "volume-1", "server-1", "server-2"
+WANTED = {"format": 1, "volume": VOLUME, "server": SERVER, "generation": 3, "keys": ["aa"]}
+
+
+def claim(**changes: Any) -> dict[str, Any]:
+    return {**WANTED, "begun": True, **changes}
+
+
+@pytest.mark.parametrize(
+    ("found", "new", "expected"),
+    [
+        (None, True, claim(begun=False)),
+        (claim(server=OTHER, generation=2), False, claim()),
+        (claim(server=None, generation=2), False, claim()),
+        (claim(), False, claim()),
+        (claim(server=None), False, claim()),
+        (claim(keys=["aa", "bb"]), False, claim()),
+    ],
+    ids=["first", "moved", "released before", "the same", "released and taken again", "fewer keys"],
+)
+def test_a_claim_is_written_where_the_volume_agrees(found: Any, new: bool, expected: dict[str, Any]) -> None:
+    assert claim_module.decide(found, WANTED, new) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (None, "the volume has no claim although it should"),
+        (claim(volume="volume-2"), "this is the claim of volume volume-2"),
+        (claim(generation=4, server=OTHER), "the claim has moved on (generation 4, not 3)"),
+        (claim(server=OTHER), "server server-2 holds the claim of this generation"),
+        (claim(format=2), "the claim has format 2"),
+    ],
+)
+def test_a_claim_is_never_written_over_one_that_says_otherwise(found: Any, sentence: str) -> None:
+    with pytest.raises(claim_module.RefusalError) as refused:
+        claim_module.decide(found, WANTED, False)
+    assert str(refused.value).startswith(sentence)
+
+
+def test_only_the_holder_releases() -> None:
+    assert claim_module.release(claim(), WANTED) == claim(server=None)
+    assert claim_module.release(claim(server=None), WANTED) == claim(server=None)
+    for found in (None, claim(server=OTHER)):
+        with pytest.raises(claim_module.RefusalError):
+            claim_module.release(found, WANTED)
+
+
+def test_a_claim_is_never_written_to_the_system_disk(tmp_path: Path) -> None:
+    parameters = {**WANTED, "path": str(tmp_path / "claim.json"), "new": True, "state": "held"}
+    with pytest.raises(claim_module.RefusalError, match="is no mounted volume"):
+        claim_module.run(parameters, check_mode=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_claim_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "claim.json").write_text("[]")
+    with pytest.raises(claim_module.RefusalError, match="cannot be understood"):
+        claim_module.read(tmp_path / "claim.json")
+
+
+def test_a_claim_on_disk_is_for_root_alone(tmp_path: Path) -> None:
+    claim_module.write(tmp_path / "claim.json", claim())
+    assert json.loads((tmp_path / "claim.json").read_text()) == claim()
+    assert (tmp_path / "claim.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_gate_and_the_program_know_a_key_by_the_same_fingerprint() -> None:
+    assert gate.fingerprint("0xABcd") == fingerprint("0xABcd")
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host where everything is as it should be; the key volume is the folder `keys-volume`."""
+    mount, device = tmp_path / "keys-volume", tmp_path / "device"
+    (mount / "keys").mkdir(parents=True)
+    (mount / "keys" / "0xabc1.json").write_text("{}")
+    (mount / "history").touch()
+    device.touch()
+    (tmp_path / "by-id").mkdir()
+    (tmp_path / "by-id" / f"virtio-{VOLUME}").symlink_to(device)
+    (tmp_path / "server-id").write_text(f"{SERVER}\n")
+    (tmp_path / "dmi").mkdir()
+    (tmp_path / "dmi" / "product_name").write_text("OpenStack Nova\n")
+    (tmp_path / "dmi" / "product_uuid").write_text(f"{SERVER.upper()}\n")
+    claim_module.write(mount / "claim.json", claim(keys=[fingerprint("abc1")], begun=False))
+    monkeypatch.setattr(gate, "BY_ID", tmp_path / "by-id")
+    monkeypatch.setattr(gate, "SERVER", tmp_path / "server-id")
+    monkeypatch.setattr(gate, "DMI", tmp_path / "dmi")
+    monkeypatch.setattr(gate, "mounted_device", lambda _mount, _mounts: os.path.realpath(device))
+    return tmp_path
+
+
+def ask(host: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    mount = host / "keys-volume"
+    words = ["gate", "--mount", mount, "--volume", VOLUME, "--keys", mount / "keys", "--history", mount / "history"]
+    monkeypatch.setattr("sys.argv", [str(word) for word in words])
+    status: int = gate.main()
+    return status
+
+
+def test_the_gate_opens_and_notes_that_signing_has_begun(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host / "keys-volume" / "history").unlink()
+    assert ask(host, monkeypatch) == 0
+    assert json.loads((host / "keys-volume" / "claim.json").read_text())["begun"] is True
+    assert ask(host, monkeypatch) == 1, "the history is not there although signing has begun"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        ("rm by-id/*", "is not volume volume-1: mount the right volume."),
+        ("rm keys-volume/claim.json", "claim.json is missing or cannot be understood"),
+        ("echo '{}' > keys-volume/claim.json", "claim.json is missing or cannot be understood"),
+        ("echo server-9 > server-id", "server server-1 holds the claim and this is server server-9"),
+        ("rm server-id", "this is server unknown"),
+        ("echo server-9 > dmi/product_uuid", "this machine is server server-9: its system disk is a copy"),
+        ("touch keys-volume/keys/0xdead.json", f"holds key {fingerprint('dead')}, which is not in the claim"),
+    ],
+)
+def test_the_gate_refuses_with_one_sentence(
+    host: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], spoil: str, sentence: str
+) -> None:
+    subprocess.run(["/bin/sh", "-ec", spoil], cwd=host, check=True)
+    assert ask(host, monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("signer-gate: refused: ")
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+def test_the_gate_runs_on_a_bare_python(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    words = ["--mount", f"{tmp_path}", "--volume", VOLUME, "--keys", f"{tmp_path}/keys", "--history", f"{tmp_path}/h"]
+    done = subprocess.run(
+        ["/usr/bin/python3", "-I", ROLE / "files" / "signer-gate", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == f"signer-gate: refused: no key volume is mounted at {tmp_path}: attach volume volume-1 and mount it.\n"
+    )
