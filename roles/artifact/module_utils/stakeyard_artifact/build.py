@@ -1,4 +1,8 @@
-"""Build an archive from a crate that ships the source tree: vendored and verified by cargo, built by CMake."""
+"""Build an archive from pinned source.
+
+A crate that ships a source tree is vendored and verified by cargo and built by CMake; Go modules are fetched, verified
+against go.sum and built by Go.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .model import ArtifactError, Release, Source
+from .golang import Job, build_programs, check_pin, find_go, toolchain
+from .model import ArtifactError, GoSource, Release, Source
 from .sources import Report
 
 PERCENT = re.compile(r"^\[\s*(\d+)%\]")
@@ -35,8 +40,17 @@ def compiler_version() -> str:
     return answer.stdout.splitlines()[0]
 
 
-def build_key(release: Release, source: Source, compiler: str) -> str:
+def tools_version(source: Source | GoSource) -> str:
+    """The compiler in one line, part of the key of a cached build."""
+    return toolchain(find_go(), source.manifest) if isinstance(source, GoSource) else compiler_version()
+
+
+def build_key(release: Release, source: Source | GoSource, compiler: str) -> str:
     """Digest of all that decides what a build gives: recipe, lock file, compiler."""
+    if isinstance(source, GoSource):
+        pins = [(source.manifest / name).read_text() for name in ("go.mod", "go.sum")]
+        parts = [release.artifact, release.version, release.platform, release.members, source.packages, pins, compiler]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     recipe = {
         "release": [release.artifact, release.version, release.platform, release.members],
         "source": [source.crate, source.version, source.checksum, source.subdirectory],
@@ -124,8 +138,26 @@ def _work(folder: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def build(release: Release, source: Source, target: Path, report: Report) -> None:
+def build(release: Release, source: Source | GoSource, target: Path, report: Report) -> None:
     """Build `release` and write its archive to `target`. Logs stay beside it as `<step>.log`."""
+    if isinstance(source, GoSource):
+        _build_go(release, source, target, report)
+    else:
+        _build_crate(release, source, target, report)
+
+
+def _build_go(release: Release, source: GoSource, target: Path, report: Report) -> None:
+    what = f"{release.artifact} {release.version}"
+    check_pin((source.manifest / "go.mod").read_text(), source, what)
+    logs = target.parent / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with _work(target.parent) as work:
+        shutil.copytree(source.manifest, work / "source")
+        files = build_programs(find_go(), source, work / "source", work / "bin", Job(what, logs / "go.log", report))
+        pack(files, f"{release.artifact}-{release.version}", target)
+
+
+def _build_crate(release: Release, source: Source, target: Path, report: Report) -> None:
     what = f"{release.artifact} {release.version}"
     check_tools(source, what)
     check_lock((source.manifest / "Cargo.lock").read_text(), source, what)

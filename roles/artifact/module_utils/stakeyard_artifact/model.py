@@ -56,6 +56,27 @@ class Source:
     tools: tuple[str, ...]
     headers: tuple[tuple[str, str], ...]
 
+    @property
+    def origin(self) -> str:
+        """What the archive is built from, in words."""
+        return f"{self.crate} {self.version}"
+
+
+@dataclass(frozen=True)
+class GoSource:
+    """How to build the archive from Go modules: all of them pinned by go.mod and go.sum in the folder `manifest`."""
+
+    module: str
+    version: str
+    manifest: Path
+    packages: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def origin(self) -> str:
+        """What the archive is built from, in words."""
+        return f"{self.module} {self.version}"
+
 
 @dataclass(frozen=True)
 class Release:
@@ -72,7 +93,7 @@ class Release:
     members: tuple[str, ...]
     strip: int
     signatures: Signatures | None
-    source: Source | None
+    source: Source | GoSource | None
     reports: str
     lab_only: bool
 
@@ -156,10 +177,18 @@ def _signatures(release: Mapping[str, Any], data: Mapping[str, Any], folder: Pat
     return Signatures(sums, signature, threshold, signers)
 
 
-def _source(release: Mapping[str, Any], folder: Path, where: str) -> Source | None:
+def _source(release: Mapping[str, Any], folder: Path, where: str) -> Source | GoSource | None:
     block = release.get("source")
     if block is None:
         return None
+    if "module" in block:
+        module, packages = _text(block, "module", where), _texts(block, "packages", where)
+        version = _text(block, "version", where)
+        check_version(module, version.removeprefix("v"))
+        outputs = tuple(f"bin/{package.rpartition('/')[2]}" for package in packages)
+        if not packages:
+            raise ArtifactError(f"{where}: `source.packages` must name what is built.")
+        return GoSource(module, version, folder / _text(block, "manifest", where), packages, outputs)
     crate = _text(block, "crate", where)
     return Source(
         crate=crate,

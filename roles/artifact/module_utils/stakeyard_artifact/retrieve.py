@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from .build import build, build_key, compiler_version
+from .build import build, build_key, tools_version
 from .model import ArtifactError, Release, parse_release
 from .signature import pinned_in, verify
 from .sources import (
@@ -166,7 +166,7 @@ def _built(release: Release, folder: Path, report: Report) -> Obtained:
     """The archive built here from the pinned source, cached by recipe and compiler."""
     source = release.source
     assert source is not None  # noqa: S101  (the caller looked)
-    compiler = compiler_version()
+    compiler = tools_version(source)
     key = build_key(release, source, compiler)
     target = folder / f"built-{key[:12]}" / release.file
     if cached := _cached(target, key):
@@ -175,7 +175,7 @@ def _built(release: Release, folder: Path, report: Report) -> Obtained:
         build(release, source, temporary, report)
         digest = sha256_of(temporary)
         temporary.replace(target)
-    origin = f"built from {source.crate} {source.version} with {compiler}"
+    origin = f"built from {source.origin} with {compiler}"
     result = Obtained(target, digest, origin)
     _record(target, result, key)
     return result
