@@ -43,7 +43,7 @@ def release(tmp_path: Path, **changes: Any) -> Any:
     manifest.mkdir(exist_ok=True)
     (manifest / "go.mod").write_text(MOD)
     (manifest / "go.sum").write_text("example.org/node v1.2.3 h1:x\n")
-    source = {"module": "example.org/node", "version": "v1.2.3", "manifest": "source"}
+    source: dict[str, Any] = {"module": "example.org/node", "version": "v1.2.3", "manifest": "source"}
     source |= {"packages": ["example.org/node/cmd/node"], **changes}
     archive = {"x86_64": {"file": "node-1.2.3.tar.gz"}}
     data = {"artifact": "node", "members": ["bin/node"], "releases": {"1.2.3": {"archives": archive, "source": source}}}
