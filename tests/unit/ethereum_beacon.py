@@ -1,0 +1,159 @@
+"""A beacon node for tests: a chain made up of blocks, served over the Beacon API on loopback."""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ROOT = "0x" + "ab" * 32
+SLOTS = 4
+SECONDS = 6
+GENESIS = 1_700_000_000
+
+
+def key_of(validator: int) -> str:
+    """The public key of a validator, without 0x."""
+    return f"{0x80:02x}{validator:094x}"
+
+
+def bits_of(length: int, positions: Sequence[int], *, delimiter: bool = True) -> str:
+    """An SSZ bit list (with its delimiter) or bit vector in hexadecimal."""
+    value = sum(1 << position for position in positions) | (1 << length if delimiter else 0)
+    return "0x" + value.to_bytes((length + 8) // 8 if delimiter else (length + 7) // 8, "little").hex()
+
+
+@dataclass
+class FakeBeacon:
+    """Sixteen validators, two committees of two in each of four slots an epoch; every epoch is shuffled anew."""
+
+    validators: int = 16
+    head: int = 40
+    justified: int = 8
+    root: str = ROOT
+    syncing: dict[str, Any] = field(default_factory=dict)
+    electra: bool = False
+    blocks: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    pools: dict[str, list[Any]] = field(default_factory=dict)
+    broken: dict[str, int] = field(default_factory=dict)
+
+    def committee(self, slot: int, index: int) -> list[int]:
+        epoch, place = slot // SLOTS, (slot % SLOTS) * 2 + index
+        return [(2 * place + member + epoch * 5) % self.validators for member in range(2)]
+
+    def data(self, slot: int, source: int, target: int | None = None, block: str = "aa") -> dict[str, Any]:
+        """The data of an attestation."""
+        epoch = slot // SLOTS if target is None else target
+        return {
+            "slot": str(slot),
+            "index": "0",
+            "beacon_block_root": "0x" + block * 32,
+            "source": {"epoch": str(source), "root": "0x" + "11" * 32},
+            "target": {"epoch": str(epoch), "root": "0x" + "22" * 32},
+        }
+
+    def attestation(self, validators: Sequence[int], data: dict[str, Any]) -> dict[str, Any]:
+        """An aggregate of these validators, who must all have their duty in the slot of `data`."""
+        slot = int(data["slot"])
+        committees = {index: self.committee(slot, index) for index in (0, 1)}
+        used = [index for index, members in committees.items() if set(members) & set(validators)]
+        if not self.electra:
+            assert len(used) == 1
+            members = committees[used[0]]
+            positions = [members.index(validator) for validator in validators]
+            return {
+                "aggregation_bits": bits_of(2, positions),
+                "data": {**data, "index": str(used[0])},
+                "signature": "0x",
+            }
+        members = [member for index in used for member in committees[index]]
+        return {
+            "aggregation_bits": bits_of(len(members), [members.index(validator) for validator in validators]),
+            "committee_bits": bits_of(64, used, delimiter=False),
+            "data": data,
+            "signature": "0x",
+        }
+
+    def block(
+        self, slot: int, proposer: int, attestations: Sequence[Any] = (), *, canonical: bool = True, **more: Any
+    ) -> None:
+        """A block at a slot; `more` are further lists of its body."""
+        number = len(self.blocks.setdefault(slot, []))
+        header = {
+            "slot": str(slot),
+            "proposer_index": str(proposer),
+            "parent_root": "0x" + "33" * 32,
+            "state_root": "0x" + "44" * 32,
+            "body_root": f"0x{number:064x}",
+        }
+        body = {"attestations": list(attestations), "attester_slashings": [], "proposer_slashings": [], **more}
+        self.blocks[slot].append(
+            {"root": f"0x{slot:060x}{number:04x}", "canonical": canonical, "header": header, "body": body}
+        )
+
+    def answer(self, path: str, body: bytes) -> tuple[int, Any]:
+        """Status and data for a path."""
+        where, _, query = path.partition("?")
+        if where in self.broken:
+            return self.broken[where], {}
+        fixed = {
+            "/eth/v1/beacon/genesis": {"genesis_validators_root": self.root, "genesis_time": str(GENESIS)},
+            "/eth/v1/config/spec": {"SLOTS_PER_EPOCH": str(SLOTS), "SECONDS_PER_SLOT": str(SECONDS)},
+            "/eth/v1/node/syncing": {
+                "head_slot": str(self.head), "sync_distance": "0", "is_syncing": False, "is_optimistic": False,
+                "el_offline": False, **self.syncing,
+            },
+            "/eth/v1/beacon/states/head/finality_checkpoints": {"current_justified": {"epoch": str(self.justified)}},
+            **self.pools,
+        }  # fmt: skip
+        found = fixed.get(where) or self._made(where, query.partition("=")[2], body)
+        return (404, {}) if found is None else (200, found)
+
+    def _made(self, where: str, number: str, body: bytes) -> Any:
+        if where == "/eth/v1/beacon/states/head/validators":
+            known = {f"0x{key_of(index)}": index for index in range(self.validators)}
+            asked = [key for key in json.loads(body)["ids"] if key in known]
+            return [{"index": str(known[key]), "validator": {"pubkey": key}} for key in asked]
+        if where.endswith("/committees"):
+            return [
+                {"slot": str(slot), "index": str(index), "validators": [str(v) for v in self.committee(slot, index)]}
+                for slot in range(int(number) * SLOTS, (int(number) + 1) * SLOTS) for index in (0, 1)
+            ]  # fmt: skip
+        if where == "/eth/v1/beacon/headers":
+            blocks = self.blocks.get(int(number), [])
+            return [{**block, "header": {"message": block["header"]}} for block in blocks] or None
+        root = where.removeprefix("/eth/v1/beacon/blinded_blocks/")
+        named = [block for blocks in self.blocks.values() for block in blocks if block["root"] == root]
+        return {"message": {"body": named[0]["body"]}} if named else None
+
+
+@contextmanager
+def served(node: FakeBeacon) -> Iterator[str]:
+    """The node's address while the block runs."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, data = node.answer(self.path, content)
+            text = json.dumps({"data": data}).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

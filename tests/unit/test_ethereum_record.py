@@ -1,0 +1,146 @@
+"""What a chain shows of keys: the highest they signed, how long they are silent, and when they sign again."""
+
+import pytest
+import yaml
+
+from roles.ethereum_validator import signer
+from roles.ethereum_validator.module_utils.stakeyard_ethereum.interchange import fingerprint
+from stacks.paths import REPOSITORY
+from tests.unit.ethereum_beacon import GENESIS, ROOT, SECONDS, SLOTS, FakeBeacon, key_of, served
+
+NOW = GENESIS + 41 * SECONDS
+"""The end of slot 40, the head of the made-up chain, and the start of 41."""
+
+
+@pytest.fixture
+def node() -> FakeBeacon:
+    """A chain on which only validators 3 (votes, last in epoch 6) and 7 (a block at slot 22) did anything."""
+    made = FakeBeacon()
+    for epoch in (4, 6):
+        slot = next(s for s in range(epoch * SLOTS, epoch * SLOTS + 4) for i in (0, 1) if 3 in made.committee(s, i))
+        made.block(slot + 1, 9, [made.attestation([3], made.data(slot, source=epoch - 1))])
+    made.block(22, 7)
+    return made
+
+
+def voted(node: FakeBeacon) -> int:
+    """The slot of validator 3's last vote."""
+    return next(slot for slot in range(24, 28) for index in (0, 1) if 3 in node.committee(slot, index))
+
+
+def test_the_highest_of_each_key_is_seen(node: FakeBeacon) -> None:
+    with served(node) as url:
+        record = signer.record([url], [key_of(3), key_of(7), key_of(8)], 0, NOW)
+    assert record.synced
+    assert record.genesis_validators_root == ROOT
+    assert record.seen == {fingerprint(key_of(3)): {"source": 5, "target": 6}, fingerprint(key_of(7)): {"slot": 22}}
+
+
+def test_silence_is_counted_from_the_end_of_the_last_slot_that_was_signed_for(node: FakeBeacon) -> None:
+    with served(node) as url:
+        record = signer.record([url], [key_of(3)], 0, NOW)
+        later = signer.record([url], [key_of(3)], 0, NOW + 4 * SECONDS)
+    assert record.quiet_epochs == 10 - 6
+    assert record.quiet_seconds == (40 - voted(node)) * SECONDS
+    assert later.quiet_epochs == 11 - 6
+    assert later.quiet_seconds == (44 - voted(node)) * SECONDS
+
+
+def test_keys_that_were_never_seen_have_no_silence(node: FakeBeacon) -> None:
+    with served(node) as url:
+        record = signer.record([url], [key_of(8), key_of(99)], 0, NOW)
+        recent = signer.record([url], [key_of(3)], -3, NOW)
+    assert (record.seen, record.quiet_epochs, record.quiet_seconds) == ({}, None, None)
+    assert (recent.seen, recent.quiet_epochs, recent.since) == ({}, None, 7)
+
+
+def test_the_present_has_a_margin_and_its_source_is_what_the_chain_justified(node: FakeBeacon) -> None:
+    with served(node) as url:
+        record = signer.record([url], [key_of(3)], 0, NOW)
+        ahead = signer.record([url], [key_of(3)], 0, NOW + 3600)
+    assert record.present == {"source": 8, "target": 11, "slot": 45}
+    slot = 41 + 3600 // SECONDS
+    assert ahead.present == {"source": 8, "target": slot // SLOTS + 1, "slot": slot + SLOTS}
+
+
+def test_a_message_in_the_pool_breaks_the_silence(node: FakeBeacon) -> None:
+    slot = next(slot for slot in range(40, 44) for index in (0, 1) if 3 in node.committee(slot, index))
+    node.pools["/eth/v2/beacon/pool/attestations"] = [node.attestation([3], node.data(slot, source=8))]
+    with served(node) as url:
+        record = signer.record([url], [key_of(3)], 0, NOW)
+    assert record.seen[fingerprint(key_of(3))] == {"source": 8, "target": 10}
+    assert record.quiet_epochs == 0
+
+
+def test_a_vote_in_an_orphaned_block_counts(node: FakeBeacon) -> None:
+    slot = next(slot for slot in range(32, 36) for index in (0, 1) if 3 in node.committee(slot, index))
+    node.block(36, 1, [node.attestation([3], node.data(slot, source=7))], canonical=False)
+    with served(node) as url:
+        record = signer.record([url], [key_of(3)], 0, NOW)
+    assert record.seen[fingerprint(key_of(3))] == {"source": 7, "target": 8}
+
+
+BEHIND = [{"is_syncing": True}, {"is_optimistic": True}, {"el_offline": True}, {"sync_distance": "3"}]
+
+
+@pytest.mark.parametrize("state", BEHIND)
+def test_a_node_that_does_not_follow_the_head_shows_nothing(node: FakeBeacon, state: dict[str, object]) -> None:
+    node.syncing = state
+    with served(node) as url:
+        record = signer.record([url], [key_of(3)], 0, NOW)
+        assert (record.synced, record.seen, record.present) == (False, {}, {})
+        with pytest.raises(signer.BeaconError, match="no beacon node that follows the head"):
+            signer.first_duty([url], [key_of(3)], 0)
+
+
+@pytest.mark.parametrize("state", BEHIND)
+def test_it_is_left_out_where_another_follows(node: FakeBeacon, state: dict[str, object]) -> None:
+    with served(FakeBeacon(syncing=state)) as behind, served(node) as url:
+        for endpoints in ([behind, url], [url, behind], ["http://127.0.0.1:9", url]):
+            record = signer.record(endpoints, [key_of(3)], 0, NOW)
+            assert record.synced
+            assert record.seen[fingerprint(key_of(3))]["target"] == 6
+
+
+def test_of_several_nodes_the_highest_marks_and_the_shortest_silence_count(node: FakeBeacon) -> None:
+    more = FakeBeacon(head=39, justified=9)
+    more.block(30, 7)
+    with served(node) as one, served(more) as two:
+        record = signer.record([one, two], [key_of(3), key_of(7)], 0, NOW)
+    assert record.seen[fingerprint(key_of(7))] == {"slot": 30}
+    assert record.seen[fingerprint(key_of(3))]["target"] == 6
+    assert record.present == {"source": 9, "target": 11, "slot": 45}
+    assert record.quiet_epochs == 10 - 7
+
+
+def test_nodes_of_two_chains_are_refused(node: FakeBeacon) -> None:
+    other = FakeBeacon(root="0x" + "cd" * 32)
+    with served(node) as one, served(other) as two, pytest.raises(signer.BeaconError, match="different chains"):
+        signer.record([one, two], [key_of(3)], 0, NOW)
+
+
+def test_no_node_at_all_is_refused() -> None:
+    with pytest.raises(signer.BeaconError, match=r"http://127\.0\.0\.1:9 cannot be reached"):
+        signer.record(["http://127.0.0.1:9"], [key_of(3)], 0, NOW)
+    with pytest.raises(signer.BeaconError, match="no beacon node is named"):
+        signer.record([], [key_of(3)], 0, NOW)
+
+
+def test_the_first_duty_after_an_epoch_is_found(node: FakeBeacon) -> None:
+    with served(node) as url:
+        found = signer.first_duty([url], [key_of(3), key_of(7)], 5)
+        assert found == {fingerprint(key_of(3)): voted(node)}
+        earlier = signer.first_duty([url], [key_of(3)], 2)[fingerprint(key_of(3))]
+        assert 16 <= earlier < 20
+        assert signer.first_duty([url], [key_of(3)], 6) == {}
+
+
+def test_the_beacon_nodes_are_asked_on_the_port_that_the_kinds_declare() -> None:
+    validator, beacon = (
+        yaml.safe_load((REPOSITORY / f"roles/{kind}/node.yml").read_text())
+        for kind in ("ethereum_validator", "ethereum_beacon")
+    )
+    assert beacon["ports"]["beacon-api"]["port"] == signer.BEACON_PORT
+    assert beacon["ports"]["beacon-api"]["reach"] == "users"
+    assert validator["egress"]["validator-beacon-api"]["port"] == signer.BEACON_PORT
+    assert signer.endpoints([{"name": "b", "address": "10.0.0.5"}]) == [f"http://10.0.0.5:{signer.BEACON_PORT}"]
