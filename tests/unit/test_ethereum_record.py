@@ -36,14 +36,18 @@ def test_the_highest_of_each_key_is_seen(node: FakeBeacon) -> None:
     assert record.seen == {fingerprint(key_of(3)): {"source": 5, "target": 6}, fingerprint(key_of(7)): {"slot": 22}}
 
 
-def test_silence_is_counted_from_the_end_of_the_last_slot_that_was_signed_for(node: FakeBeacon) -> None:
+def test_silence_is_counted_until_the_head_and_not_until_now(node: FakeBeacon) -> None:
+    """A node that hears nothing of the network must not make anybody silent."""
     with served(node) as url:
         record = signer.record([url], [key_of(3)], 0, NOW)
         later = signer.record([url], [key_of(3)], 0, NOW + 4 * SECONDS)
-    assert record.quiet_epochs == 10 - 6
-    assert record.quiet_seconds == (40 - voted(node)) * SECONDS
-    assert later.quiet_epochs == 11 - 6
-    assert later.quiet_seconds == (44 - voted(node)) * SECONDS
+        node.head = 44
+        further = signer.record([url], [key_of(3)], 0, NOW + 4 * SECONDS)
+    for same in (record, later):
+        assert same.quiet_epochs == 10 - 6
+        assert same.quiet_seconds == (40 - voted(node)) * SECONDS
+    assert further.quiet_epochs == 11 - 6
+    assert further.quiet_seconds == (44 - voted(node)) * SECONDS
 
 
 def test_keys_that_were_never_seen_have_no_silence(node: FakeBeacon) -> None:
@@ -80,7 +84,7 @@ def test_a_vote_in_an_orphaned_block_counts(node: FakeBeacon) -> None:
     assert record.seen[fingerprint(key_of(3))] == {"source": 7, "target": 8}
 
 
-BEHIND = [{"is_syncing": True}, {"is_optimistic": True}, {"el_offline": True}, {"sync_distance": "3"}]
+BEHIND = [{"is_syncing": True}, {"is_optimistic": True}, {"el_offline": True}, {"sync_distance": str(SLOTS)}]
 
 
 @pytest.mark.parametrize("state", BEHIND)
@@ -110,7 +114,7 @@ def test_of_several_nodes_the_highest_marks_and_the_shortest_silence_count(node:
     assert record.seen[fingerprint(key_of(7))] == {"slot": 30}
     assert record.seen[fingerprint(key_of(3))]["target"] == 6
     assert record.present == {"source": 9, "target": 11, "slot": 45}
-    assert record.quiet_epochs == 10 - 7
+    assert record.quiet_epochs == 9 - 7
 
 
 def test_nodes_of_two_chains_are_refused(node: FakeBeacon) -> None:

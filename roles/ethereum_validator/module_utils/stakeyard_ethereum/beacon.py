@@ -13,8 +13,6 @@ from typing import Any
 TIMEOUT_SECONDS = 60.0
 """A beacon node may have to rebuild an old state before it can answer."""
 LARGEST = 256 * 2**20
-FAR = 2
-"""Slots that a node may be behind the clock and still follow the head: a proposer may have missed its slot."""
 
 
 class BeaconError(Exception):
@@ -113,13 +111,17 @@ class Sync:
     synced: bool
 
 
-def sync_of(beacon: Beacon) -> Sync:
-    """Whether a node follows the head: not syncing, verified by its execution client, and at the clock's slot."""
+def sync_of(beacon: Beacon, chain: Chain) -> Sync:
+    """Whether a node follows the head: not syncing, verified by its execution client, and less than an epoch behind.
+
+    An epoch, as proposers miss slots, on small networks half of them; who counts time by what a node shows has to count
+    it by the node's head.
+    """
     data = beacon.need("/eth/v1/node/syncing")
     try:
         distance = int(data["sync_distance"])
         trouble = data["is_syncing"] or data.get("is_optimistic", True) or data.get("el_offline", False)
-        return Sync(int(data["head_slot"]), not trouble and distance <= FAR)
+        return Sync(int(data["head_slot"]), not trouble and distance < chain.slots_per_epoch)
     except (KeyError, ValueError, TypeError):
         raise BeaconError(f"beacon node {beacon.url} does not say how far it is: ask another.") from None
 

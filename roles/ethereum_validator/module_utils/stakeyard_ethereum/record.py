@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .beacon import Beacon, BeaconError, Chain, indices, sync_of
+from .beacon import Beacon, BeaconError, Chain, indices
 from .interchange import SLOT, SOURCE, TARGET, fingerprint, highest
 from .signed import Reader, Signed
 
@@ -19,7 +19,8 @@ class ChainRecord:
     """What was seen of keys (by fingerprint), and the chain's present marks.
 
     `synced`: at least one node that was asked follows the head; without one nothing else means anything.
-    `quiet_epochs`, `quiet_seconds`: since the last message seen; None where none was seen since epoch `since`.
+    `quiet_epochs`, `quiet_seconds`: from the last message seen until the head, as nothing is known of what comes after
+    it; None where none was seen since epoch `since`.
     """
 
     synced: bool
@@ -55,7 +56,7 @@ def _ask(beacon: Beacon, keys: list[str], since: int, now: float) -> ChainRecord
     by_index = indices(beacon, keys)
     reader = Reader(beacon, by_index)
     chain, head = reader.chain, reader.head
-    if not sync_of(beacon).synced:
+    if not reader.synced:
         return ChainRecord(False, chain.genesis_validators_root, since)
     slot = max(head, chain.slot_at(now))
     first = since if since >= 0 else max(0, chain.epoch_of(slot) + since)
@@ -70,8 +71,8 @@ def _ask(beacon: Beacon, keys: list[str], since: int, now: float) -> ChainRecord
         since=first,
         seen=seen,
         present=_present(beacon, chain, slot),
-        quiet_epochs=max(0, chain.epoch_of(slot) - chain.epoch_of(latest)) if seen else None,
-        quiet_seconds=max(0.0, now - chain.time_of(latest + 1)) if seen else None,
+        quiet_epochs=max(0, chain.epoch_of(head) - chain.epoch_of(latest)) if seen else None,
+        quiet_seconds=max(0.0, chain.time_of(head) - chain.time_of(latest)) if seen else None,
     )
 
 
@@ -130,10 +131,10 @@ def first_duty(endpoints: Iterable[str], keys: Iterable[str], after: int) -> dic
     for url in endpoints:
         beacon = Beacon(url)
         try:
-            if not sync_of(beacon).synced:
-                continue
             by_index = indices(beacon, wanted)
             reader = Reader(beacon, by_index)
+            if not reader.synced:
+                continue
             signed = reader.read((after + 1) * reader.chain.slots_per_epoch, reader.head)
         except BeaconError:
             continue

@@ -58,7 +58,8 @@ class Reader:
     def __init__(self, beacon: Beacon, wanted: Container[int] | None = None) -> None:
         self.beacon, self.wanted = beacon, wanted
         self.chain: Chain = chain_of(beacon)
-        self.head = sync_of(beacon).head_slot
+        sync = sync_of(beacon, self.chain)
+        self.head, self.synced = sync.head_slot, sync.synced
         self.found = Signed()
         self._committees: dict[int, Mapping[tuple[int, int], list[int]]] = {}
 
