@@ -69,7 +69,9 @@ class Workspace:
         tools.install_plugin(binaries, Path(env["PULUMI_HOME"]))
         # The plugin is in the Pulumi home now; taken from PATH it would cost a warning at every command.
         env.setdefault("PULUMI_IGNORE_AMBIENT_PLUGINS", "true")
-        env.setdefault("PULUMI_BACKEND_URL", f"file://{self.state}/backend")
+        # Without `metadata=skip`, each file of the state has a second one beside it that is not written in one step: an
+        # update killed at that moment would leave a state that cannot be read.
+        env.setdefault("PULUMI_BACKEND_URL", f"file://{self.state}/backend?metadata=skip")
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & env.keys():
             env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file())
         env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")

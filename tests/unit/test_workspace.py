@@ -78,6 +78,11 @@ def test_pulumi_gets_the_options_its_subcommand_takes(
     assert ("--stack" in given) is stack
 
 
+def test_the_state_is_one_file_that_is_replaced_in_one_step(workspace: Workspace) -> None:
+    # A second file with metadata would be written in place: killed meanwhile, an update would leave it empty.
+    assert workspace.environment({"PATH": "/bin"})["PULUMI_BACKEND_URL"].endswith("/backend?metadata=skip")
+
+
 def test_what_the_operator_has_set_wins(workspace: Workspace) -> None:
     env = workspace.environment({"PATH": "/bin", "PULUMI_BACKEND_URL": "s3://fleet", "PULUMI_CONFIG_PASSPHRASE": "x"})
     assert env["PULUMI_BACKEND_URL"] == "s3://fleet"
