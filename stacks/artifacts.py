@@ -36,17 +36,18 @@ def library() -> ModuleType:
 
 
 def default_version(kind: str, network: str) -> str:
-    """The release that `artifacts.yml` of `kind` names for a network."""
+    """The release that `artifacts.yml` of `kind` names for a network; the private one, which stands last, if empty."""
     manifest = REPOSITORY / "roles" / kind / "artifacts.yml"
     try:
         defaults = yaml.safe_load(manifest.read_text())["default"]
-        return str(defaults[network])
+        return str(defaults[network or list(defaults)[-1]])
     except (OSError, KeyError, TypeError, yaml.YAMLError):
         raise StakeyardError(f"{manifest} names no default release for {kind} on {network}.") from None
 
 
-def prefetch(kind: str, report: Callable[[str], None], network: str = "regtest") -> Path:
-    """Verified archive of `kind`'s default release for `network`, in the cache; takes minutes when it must be built.
+def prefetch(kind: str, report: Callable[[str], None], network: str = "") -> Path:
+    """Verified archive of `kind`'s default release for `network` (if empty, the private one), in the cache; takes
+    minutes when it must be built.
 
     Raises StakeyardError with the reason of a refusal.
     """

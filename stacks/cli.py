@@ -111,6 +111,20 @@ def check(files: Annotated[list[Path], typer.Argument(help="Stack files to check
     raise typer.Exit(1 if failed else 0)
 
 
+@app.command(
+    "devnet", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def devnet(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(help="Kind of node that makes it.")],
+    directory: Annotated[Path, typer.Argument(help="New folder for its files.")],
+) -> None:
+    """Make a private network: its genesis, and keys that are worth nothing."""
+    from stacks.devnet import make  # noqa: PLC0415
+
+    console.print(str(make(kind, directory, context.args, console.print)))
+
+
 @image.command("build")
 def image_build() -> None:
     """Build the golden node image, unless the one at hand is current."""

@@ -11,7 +11,8 @@ import yaml
 from stacks.paths import REPOSITORY
 
 ROLES = REPOSITORY / "roles"
-NAMES = sorted(path.name for path in ROLES.iterdir() if path.is_dir() and not path.name.startswith(("_", ".")))
+# A folder without tasks is a kind that puts other roles on one server.
+NAMES = sorted(path.parent.name for path in ROLES.glob("*/tasks"))
 
 
 def read(path: Path) -> Any:
@@ -35,7 +36,8 @@ def variable_problems(role: Path) -> list[str]:
             problems.append(f"{key}: another default in argument_specs")
         if not options[key].get("description"):
             problems.append(f"{key}: no description")
-    prefixes = (f"{role.name}_", "stakeyard_")
+    # Roles of one family share variables: ethereum_network is that of ethereum_beacon and ethereum_execution.
+    prefixes = (f"{role.name.split('_')[0]}_", "stakeyard_")
     problems += [f"{key}: not prefixed" for key in defaults.keys() | options.keys() if not key.startswith(prefixes)]
     return sorted(problems)
 

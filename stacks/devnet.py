@@ -1,0 +1,58 @@
+"""Make a private network for tests and trials: `stakeyard devnet KIND DIRECTORY`; what it is made of, the kind knows.
+
+A kind that can has a `devnet.py`: `options()` gives what can be asked of it, `PROGRAM` the member of the artifact that
+it needs, and `make(directory, program, options)` writes the network and tells what is to be known of it.
+"""
+
+import json
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stacks.artifacts import prefetch
+from stacks.errors import StakeyardError
+from stacks.paths import REPOSITORY
+from stacks.role_library import load
+from stacks.text import last_line
+
+SUMMARY = "devnet.json"
+
+
+def make(kind: str, directory: Path, arguments: Sequence[str], report: Callable[[str], None]) -> Path:
+    """Write a new network into `directory`, which must not hold one.
+
+    Gives the file that says what is to be known of it. Raises StakeyardError.
+    """
+    if not (REPOSITORY / "roles" / kind / "devnet.py").is_file():
+        able = sorted(path.parent.name for path in (REPOSITORY / "roles").glob("*/devnet.py"))
+        raise StakeyardError(f"kind {kind} cannot make a private network; {' or '.join(able)} can.")
+    if directory.exists() and any(directory.iterdir()):
+        raise StakeyardError(f"{directory} is not empty: name a new folder, as a network is made once.")
+    maker = load(kind, "devnet")
+    asked = maker.options().parse_args(list(arguments))
+    archive = prefetch(kind, report)
+    with tempfile.TemporaryDirectory() as scratch:
+        program = _unpack(archive, maker.PROGRAM, Path(scratch))
+        report(f"making a private network in {directory}")
+        try:
+            told = maker.make(directory, program, asked)
+        except (OSError, subprocess.CalledProcessError) as error:
+            words = (error.stderr or b"").decode(errors="replace") if hasattr(error, "stderr") else ""
+            raise StakeyardError(f"the network could not be made: {last_line(words, str(error))}") from None
+    (directory / SUMMARY).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return directory / SUMMARY
+
+
+def _unpack(archive: Path, member: str, folder: Path) -> Path:
+    """The one program of a verified archive."""
+    program = folder / Path(member).name
+    with tarfile.open(archive) as packed:
+        for entry in packed:
+            found = packed.extractfile(entry) if entry.name.partition("/")[2] == member else None
+            if found:
+                program.write_bytes(found.read())
+                program.chmod(0o700)
+                return program
+    raise StakeyardError(f"{archive} has no {member}: the pinned release is not complete.")
