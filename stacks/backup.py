@@ -20,6 +20,8 @@ from stacks.errors import StakeyardError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+INSIDE = ("facts", "files", "history")
+"""What only the manifest says, and the description beside the file does not."""
 CLOCK_SECONDS = 300
 """How far a host's clock may be ahead of ours before its backups count as taken in the future."""
 _NAME = re.compile(r"\d{8}T\d{6}Z")
@@ -57,6 +59,8 @@ class Content:
     snapshot: Snapshot
     facts: Mapping[str, Any]
     """What the kind said of the content when the backup was taken."""
+    history: str | None
+    """The one of the files that is the history of a signer's keys, in its kind's own form."""
     files: Mapping[str, bytes] = field(repr=False)
 
 
@@ -175,7 +179,12 @@ def open_backup(expected: Snapshot, encrypted: bytes, identities: str) -> Conten
     if _outside(described, expected) != expected:
         raise StakeyardError(f"the description of {label} was changed after it was taken: restore another.")
     _compare(described["files"], members, label)
-    return Content(expected, described["facts"], {path: members[path.lstrip("/")] for path in described["files"]})
+    return Content(
+        expected,
+        described["facts"],
+        described["history"],
+        {path: members[path.lstrip("/")] for path in described["files"]},
+    )
 
 
 def identities_of(text: str) -> Sequence[pyrage.x25519.Identity]:
@@ -210,7 +219,9 @@ def _described(inside: bytes, label: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(inside)
         if not isinstance(found["files"], dict) or not isinstance(found["facts"], dict):
-            raise ValueError("no files")
+            raise TypeError("no mapping")
+        if found["history"] is not None and found["history"] not in found["files"]:
+            raise ValueError("a history that is no file")
     except (ValueError, KeyError, TypeError):
         raise StakeyardError(f"the manifest of {label} cannot be understood: restore another.") from None
     return found
@@ -218,7 +229,7 @@ def _described(inside: bytes, label: str) -> dict[str, Any]:
 
 def _outside(inside: Mapping[str, Any], expected: Snapshot) -> Snapshot:
     """The description that belongs to this manifest and this encrypted file."""
-    about = {key: value for key, value in inside.items() if key not in ("facts", "files")}
+    about = {key: value for key, value in inside.items() if key not in INSIDE}
     about |= {"manifest": expected.manifest, "sha256": expected.sha256, "size": expected.size}
     return snapshot(expected.name, json.dumps(about).encode())
 

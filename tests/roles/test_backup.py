@@ -25,6 +25,7 @@ BACKUP: dict[str, Any] = {
     "backup_paths": [f"{DATA}/keys", f"{DATA}/export.json"],
     "backup_before": [f"{DATA}/export"],
     "backup_writable_paths": [DATA],
+    "backup_history": f"{DATA}/export.json",
     "backup_claim": f"{DATA}/claim.json",
     "backup_recipients": [str(IDENTITY.to_public())],
     "backup_keep": 2,
@@ -64,6 +65,7 @@ def test_what_the_control_machine_fetches_has_every_byte(converged: Machine, tmp
     (found,) = backup_fetch.fetch(converged.session, converged.name, repository, print)
     assert (found.node, found.set, found.volume, found.generation) == (converged.name, "signer", "v-1", 4)
     content = open_backup(found, repository.read(found), str(IDENTITY))
+    assert content.history == f"{DATA}/export.json"
     assert content.files == {
         f"{DATA}/keys/aa.json": b'{"crypto": "secret"}\n',
         f"{DATA}/export.json": b"history\n",

@@ -52,6 +52,7 @@ class Node:
             "node": "validator-1",
             "paths": [str(self.keys), str(root / "volume/export.json")],
             "before": [],
+            "history": str(root / "volume/export.json"),
             "claim": str(root / "volume/claim.json"),
             "recipients": str(root / "recipients"),
             "directory": str(root / "backups"),
@@ -78,6 +79,7 @@ def test_what_comes_back_is_what_was_there(node: Node) -> None:
         str(node.keys / "aa.json"): b'{"crypto": "a"}',
         node.config["paths"][1]: b"\x00history\xff",
     }
+    assert content.history == node.config["paths"][1]
     assert content.facts == {"marks": {"ab": {"slot": 9}}}
     assert (found.node, found.set, found.taken, found.volume, found.generation) == (
         "validator-1", "validator", NOW, "v-1", 3,
@@ -215,6 +217,13 @@ def test_a_description_that_was_changed_is_refused(node: Node, change: dict[str,
         open_backup(replace(found, **change), encrypted, str(node.identity))
 
 
+def test_a_history_that_is_not_among_the_files_is_refused(node: Node) -> None:
+    node.config["history"] = "/elsewhere"
+    found, encrypted = node.take()
+    with pytest.raises(StakeyardError, match=r"the manifest of .* cannot be understood"):
+        open_backup(found, encrypted, str(node.identity))
+
+
 def forged(node: Node, files: dict[str, tuple[int, bytes]], changed: dict[str, tuple[int, bytes]]) -> Any:
     """A backup whose manifest speaks of `files` but that holds `changed`: anyone can encrypt to the operators."""
     inside = HOST.manifest(node.config, NOW, {}, files)
@@ -227,6 +236,7 @@ def forged(node: Node, files: dict[str, tuple[int, bytes]], changed: dict[str, t
 
 
 def test_a_content_that_does_not_fit_its_manifest_is_refused(node: Node) -> None:
+    node.config["history"] = ""
     one, other = {"/a": (0o600, b"1")}, {"/a": (0o600, b"2")}
     for files, changed, sentence in (
         (one, other, "is not what was backed up"),
