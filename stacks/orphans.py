@@ -3,6 +3,7 @@
 One finder a Pulumi type: most objects are found by name; the few without one by what they join.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +12,13 @@ from typing import Any
 
 from openstack.exceptions import ResourceFailure, ResourceNotFound
 
+from stacks.cancellation import pause
 from stacks.errors import StakeyardError
+
+
+MOVING = ("attaching", "detaching", "reserved")
+SETTLE_SECONDS = 300
+POLL_SECONDS = 2.0
 
 
 def same_rule(inputs: Mapping[str, Any], rule: Any) -> bool:
@@ -119,9 +126,21 @@ def _floating_ips(cloud: Any, inputs: Mapping[str, Any]) -> Iterable[Orphan]:
             yield Orphan(what, ip.id, ip.created_at, partial(cloud.network.delete_ip, ip))
 
 
+def _settle(cloud: Any, volume: Any) -> None:
+    """Wait until the volume is no longer on its way: Nova lists an attachment only when Cinder has made it."""
+    end = time.monotonic() + SETTLE_SECONDS
+    while (status := cloud.block_storage.get_volume(volume).status) in MOVING:
+        if time.monotonic() > end:
+            raise StakeyardError(
+                f"volume {volume} has been {status} for {SETTLE_SECONDS} s: look at it by hand, then run this again."
+            )
+        pause(POLL_SECONDS)
+
+
 def _attachments(cloud: Any, inputs: Mapping[str, Any]) -> Iterable[Orphan]:
     server, volume = inputs.get("instanceId"), inputs.get("volumeId")
     try:
+        _settle(cloud, volume)
         found = [a for a in cloud.compute.volume_attachments(server) if a.volume_id == volume]
     except ResourceNotFound:
         return

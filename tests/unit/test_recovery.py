@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stacks import recovery
+from stacks import orphans, recovery
 from stacks.errors import StakeyardError
 from stacks.orphans import FINDERS, same_rule
 from stacks.recovery import Pending, deletion_order, known_ids, pending_creates, too_old
@@ -168,3 +168,27 @@ def test_nothing_interrupted_changes_nothing(run: Run) -> None:
     workspace, network = run(exported(), port("x"))
     assert network.deleted == []
     assert workspace.replaced is None
+
+
+def test_an_attachment_that_is_still_being_made_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orphans, "POLL_SECONDS", 0)
+    statuses, gone = ["reserved", "attaching", "in-use"], []
+
+    def get_volume(_volume: str) -> SimpleNamespace:
+        return SimpleNamespace(status=statuses.pop(0) if len(statuses) > 1 else statuses[0])
+
+    compute = SimpleNamespace(
+        # Nova shows it only when Cinder is done.
+        volume_attachments=lambda _server: [SimpleNamespace(volume_id="v")] if statuses == ["in-use"] else [],
+        delete_volume_attachment=lambda server, volume: gone.append((server, volume)),
+    )
+    storage = SimpleNamespace(get_volume=get_volume, wait_for_status=lambda *_arguments, **_options: None)
+    cloud = SimpleNamespace(compute=compute, block_storage=storage)
+    found = list(FINDERS["openstack:compute/volumeAttach:VolumeAttach"](cloud, {"instanceId": "s", "volumeId": "v"}))
+    assert [orphan.identifier for orphan in found] == ["s/v"]
+    found[0].delete()
+    assert gone == [("s", "v")]
+    monkeypatch.setattr(orphans, "SETTLE_SECONDS", 0)
+    statuses[:] = ["reserved"]
+    with pytest.raises(StakeyardError, match="volume v has been reserved for 0 s: look at it by hand"):
+        list(FINDERS["openstack:compute/volumeAttach:VolumeAttach"](cloud, {"instanceId": "s", "volumeId": "v"}))
