@@ -15,7 +15,6 @@ from openstack.exceptions import ResourceFailure, ResourceNotFound
 from stacks.cancellation import pause
 from stacks.errors import StakeyardError
 
-
 MOVING = ("attaching", "detaching", "reserved")
 SETTLE_SECONDS = 300
 POLL_SECONDS = 2.0
