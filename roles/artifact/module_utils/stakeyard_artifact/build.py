@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .golang import Job, build_programs, check_pin, find_go, toolchain
+from .golang import LINK, TAGS, Job, build_programs, check_pin, find_go, toolchain
 from .model import ArtifactError, GoSource, Release, Source
 from .sources import Report
 
@@ -50,6 +50,7 @@ def build_key(release: Release, source: Source | GoSource, compiler: str) -> str
     if isinstance(source, GoSource):
         pins = [(source.manifest / name).read_text() for name in ("go.mod", "go.sum")]
         parts = [release.artifact, release.version, release.platform, release.members, source.packages, pins, compiler]
+        parts += [TAGS, LINK]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     recipe = {
         "release": [release.artifact, release.version, release.platform, release.members],

@@ -18,8 +18,9 @@ REPORT_SECONDS = 10.0
 # Names of systems are asked of DNS and users of /etc/passwd by Go itself: with glibc's own ways, a static program would
 # need the very glibc it was built with.
 TAGS = "netgo,osusergo"
-# A static program runs on every image, whatever its C and C++ libraries are.
-LINK = "-s -w -buildid= -linkmode=external -extldflags=-static"
+# A static program runs on every image, whatever its C and C++ libraries are. Some assembly says nothing of the stack,
+# which the linker takes for a wish to run code on it; a hardened unit lets no thread have such a stack.
+LINK = "-s -w -buildid= -linkmode=external '-extldflags=-static -Wl,-z,noexecstack'"
 SETTINGS = {"GOWORK": "off", "GOTOOLCHAIN": "auto", "CGO_ENABLED": "1", "GOOS": "", "GOARCH": ""}
 
 
