@@ -1,7 +1,8 @@
 """A node's convergence as a resource: its roles are applied, its checks pass, and its managed files are pinned.
 
 Inputs: name, kind, host, host_key, server_id, cloud, user, private_key_file, roles, roles_digest, variables,
-secret_variables, managed (path, owner, group and mode of managed files), units, throwaway.
+secret_variables, managed (path, owner, group and mode of managed files), units, throwaway; for a node that signs,
+signer (stacks/signing.py).
 Outputs add: versions, checks, files (path -> digest, owner, group and mode), drift, revision.
 """
 
@@ -15,11 +16,13 @@ import openstack
 from keystoneauth1.exceptions import ClientException
 from openstack.exceptions import NotFoundException, SDKException
 
-from stacks import verification
+from stacks import role_files, signing, verification
 from stacks.errors import StakeyardError
 from stacks.hosts import facts_of, host_of
 from stacks.lifecycle import Diff, Report, State, compare
+from stacks.paths import REPOSITORY
 from stacks.runner import converge, hider, strings
+from stacks.signer_cloud import SignerCloud
 from stacks.ssh import Host, Session, session, wait_until_ready
 from stacks.text import last_line
 
@@ -43,14 +46,20 @@ class Convergence:
         host = host_of(inputs, inputs)
         with session([host]) as opened:
             wait_until_ready(opened, host, report.progress)
+            variables = {**inputs["variables"], "stakeyard_kind_digest": inputs["roles_digest"]}
+            cloud = SignerCloud(inputs["cloud"]) if inputs.get("signer") else None
+            if cloud:
+                variables |= signing.prepare(inputs, opened, report, cloud)
             converge(
                 host,
                 inputs["roles"],
-                {**inputs["variables"], "stakeyard_kind_digest": inputs["roles_digest"]},
+                variables,
                 report.progress,
                 secret=inputs["secret_variables"],
                 opened=opened,
             )
+            if cloud:
+                signing.finish(inputs, cloud)
             checks = _checks(opened, inputs, report)
             state["checks"] = [check.as_output() for check in checks]
             problem = verification.failure(inputs["name"], checks)
@@ -83,9 +92,13 @@ class Convergence:
     def delete(self, inputs: Mapping[str, Any], state: Mapping[str, Any], report: Report) -> None:  # noqa: ARG002
         """Retire the node: stop its service in an orderly way while the server is still there.
 
+        A signer also exports its history and releases its claim; one that does not is never taken for stopped.
         Raises StakeyardError when a server that runs cannot be reached, unless the stack is a throw-away one.
         """
         host = host_of(inputs, inputs)
+        if inputs.get("signer"):
+            retire_signer(host, inputs, report)
+            return
         # What was started last uses what was started before it.
         units = list(reversed(inputs["units"]))
         named = " and ".join(units)
@@ -111,6 +124,28 @@ def stop_command(units: Iterable[str]) -> str:
         for unit in map(shlex.quote, units)
     )
     return " && ".join(each)
+
+
+def retire_signer(host: Host, inputs: Mapping[str, Any], report: Report) -> None:
+    """Let the roles of a signer retire it; its claim is then free. Raises StakeyardError as `Convergence.delete`."""
+    cloud = SignerCloud(inputs["cloud"])
+    roles = role_files.with_entry(inputs["roles"], REPOSITORY / "roles", "retire")
+    try:
+        with session([host]) as opened:
+            answer = opened.run(host.name, "true", timeout=45)
+            if answer.returncode != 0:
+                raise StakeyardError(last_line(answer.stderr))
+            variables = {**inputs["variables"], "stakeyard_claim": signing.held(inputs, cloud)}
+            secret = inputs["secret_variables"]
+            converge(host, roles, variables, report.progress, entry="retire", secret=secret, opened=opened)
+        signing.retired(inputs, cloud)
+    except StakeyardError as error:
+        if server_runs(inputs["cloud"], inputs["server_id"]) and not inputs["throwaway"]:
+            raise StakeyardError(
+                f"{inputs['name']}: the signer could not be retired ({error}) and its server counts as alive: "
+                "shut it off or delete it by hand, then run this again."
+            ) from None
+        report.warning(f"{inputs['name']}: the signer was not retired ({error}); its claim moves only on evidence.")
 
 
 def server_runs(cloud: str, server_id: str) -> bool:

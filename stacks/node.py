@@ -27,7 +27,7 @@ class Machine(pulumi.ComponentResource):
         super().__init__("stakeyard:index:Node", name, None, pulumi.ResourceOptions(parent=site))
         kept = pulumi.ResourceOptions(parent=self, protect=not fleet.throwaway)
         port = self._port(name, node, site, kept)
-        volumes = self._volumes(name, node, site, kept)
+        volumes = self._volumes(name, node, site, kept, plan.signer["volume"] if plan.signer else None)
         address, reachable = self._address(name, fleet, site, port, kept)
         server = self._server(name, node, site, port, after)
         # By the time its key is known, the server has booted: a volume plugged in before can stop an early boot.
@@ -68,8 +68,10 @@ class Machine(pulumi.ComponentResource):
         )
 
     def _volumes(
-        self, name: str, node: Node, site: Site, opts: pulumi.ResourceOptions
+        self, name: str, node: Node, site: Site, opts: pulumi.ResourceOptions, signing: object
     ) -> dict[str, openstack.blockstorage.Volume]:
+        # The metadata of a key volume is where signers are registered (stacks/signer_cloud.py), not the stack file's.
+        registers = pulumi.ResourceOptions(ignore_changes=["metadata"])
         return {
             key: openstack.blockstorage.Volume(
                 f"{name}-{key}",
@@ -79,7 +81,7 @@ class Machine(pulumi.ComponentResource):
                 metadata=volume.metadata,
                 availability_zone=node.zone,
                 enable_online_resize=True,
-                opts=opts,
+                opts=pulumi.ResourceOptions.merge(opts, registers) if key == signing else opts,
             )
             for key, volume in node.volumes.items()
         }

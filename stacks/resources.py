@@ -63,9 +63,18 @@ class Convergence(pulumi.CustomResource):
             "managed": [dict(file) for file in plan.managed],
             "units": list(plan.units),
             "throwaway": plan.throwaway,
+            **signer_of(plan, device_ids),
         }
         outputs = dict.fromkeys(("versions", "checks", "files", "drift", "revision"))
         super().__init__("stakeyard:index:Convergence", plan.name, {**props, **outputs}, opts)
+
+
+def signer_of(plan: Plan, device_ids: Mapping[str, pulumi.Input[str]]) -> dict[str, Any]:
+    """The input `signer` of a node that signs, with its key volume; nothing for others."""
+    if plan.signer is None:
+        return {}
+    volume = device_ids[str(plan.signer["volume"])]
+    return {"signer": {**{key: value for key, value in plan.signer.items() if key != "volume"}, "volume_id": volume}}
 
 
 class FleetChecks(pulumi.CustomResource):

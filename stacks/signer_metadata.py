@@ -9,6 +9,8 @@ from stacks.signer import Claim, Registration
 SIGNER = "stakeyard_signer"
 CLAIM = "stakeyard_claim"
 KEYS = "stakeyard_keys_"
+BEGUN = "stakeyard_begun"
+"""Written once the signer runs with a history on this volume: from then on it is never given another."""
 RELEASED = "released"
 LONGEST = 255
 """Characters of a value in Cinder's metadata."""

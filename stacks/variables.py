@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacks import firewall, role_files
-from stacks.catalogue import Catalogue
+from stacks.catalogue import Catalogue, Signer
 from stacks.fleet_models import Fleet, Node
 from stacks.paths import REPOSITORY
 
@@ -28,6 +28,8 @@ class Plan:
     throwaway: bool
     cloud: str
     private_key_file: str
+    signer: Mapping[str, object] | None
+    """For a node that signs: kind, volume (its name), public_keys, uses, silence_epochs and silence_seconds."""
 
 
 def plan(name: str, node: Node, fleet: Fleet, catalogue: Catalogue, directory: Path = REPOSITORY / "roles") -> Plan:
@@ -47,6 +49,7 @@ def plan(name: str, node: Node, fleet: Fleet, catalogue: Catalogue, directory: P
         throwaway=fleet.throwaway,
         cloud=fleet.cloud,
         private_key_file=str(fleet.operators.private_key_file),
+        signer=signer(node, fleet, resolved.signer) if resolved.signer else None,
     )
 
 
@@ -64,6 +67,18 @@ def variables(name: str, node: Node, fleet: Fleet, catalogue: Catalogue) -> dict
         "stakeyard_ports": [port.as_variable() for port in firewall.open_ports(fleet, node, catalogue)],
         "stakeyard_egress": [rule.as_variable() for rule in firewall.open_egress(fleet, node, catalogue)],
         **node.vars,
+    }
+
+
+def signer(node: Node, fleet: Fleet, rule: Signer) -> dict[str, object]:
+    """What the signer's part of a convergence needs to know."""
+    return {
+        "kind": rule.kind,
+        "volume": rule.volume,
+        "public_keys": list(node.signing_keys),
+        "uses": _named(fleet, node.uses),
+        "silence_epochs": rule.silence_epochs,
+        "silence_seconds": rule.silence_seconds,
     }
 
 

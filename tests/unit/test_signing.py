@@ -1,0 +1,196 @@
+"""The signer's part of a convergence: the claim, and what keys start with on a volume that has no history."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stacks import remote, signing
+from stacks.errors import StakeyardError
+from stacks.lifecycle import Report
+from stacks.role_library import load
+from stacks.signer import Claim, Registration, ServerView, VolumeView, fingerprint
+from stacks.signing import RESTORE
+
+KEY = "0x" + "a9" * 48
+ROOT = "0x" + "11" * 32
+INPUTS: dict[str, Any] = {
+    "name": "validator-1",
+    "server_id": "new",
+    "signer": {
+        "kind": "ethereum_validator",
+        "volume_id": "vol",
+        "public_keys": [KEY],
+        "uses": [{"name": "eth-1", "address": "10.0.0.1"}],
+        "silence_epochs": 2,
+        "silence_seconds": 90,
+    },
+}
+
+
+class Cloud:
+    """A cloud with one key volume and an old server."""
+
+    def __init__(self) -> None:
+        self.registered = Registration("vol", frozenset({fingerprint(KEY)}), Claim(None, 0))
+        self.status: str | None = "ACTIVE"
+        self.has_begun = False
+        self.clock = 0.0
+
+    def registrations(self) -> tuple[Registration, ...]:
+        return (self.registered,)
+
+    def registration(self, volume: str) -> Registration:
+        return self.registered
+
+    def register(self, registration: Registration) -> None:
+        self.registered = registration
+
+    def server(self, server: str) -> ServerView:
+        return ServerView(server, self.status, self.clock)
+
+    def volume(self, volume: str) -> VolumeView:
+        return VolumeView(volume, frozenset({"new"}), self.clock)
+
+    def now(self) -> float:
+        return self.clock
+
+    def sleep(self, seconds: float) -> None:
+        self.clock += seconds
+
+    def begun(self, volume: str) -> bool:
+        return self.has_begun
+
+    def begin(self, volume: str) -> None:
+        self.has_begun = True
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the chain shows, as the node's host would print it; tests change it."""
+    record: dict[str, Any] = {
+        "synced": True,
+        "genesis_validators_root": ROOT,
+        "since": 0,
+        "seen": {},
+        "present": {"source": 9, "target": 11, "slot": 340},
+        "quiet_epochs": None,
+        "quiet_seconds": None,
+    }
+    asked: list[tuple[str, ...]] = []
+    record["asked"] = asked
+
+    def ask(_opened: object, host: str, role: str, module: str, arguments: list[str]) -> dict[str, Any]:
+        asked.append((host, role, module, *arguments))
+        return record
+
+    monkeypatch.setattr(remote, "ask", ask)
+    monkeypatch.delenv(RESTORE, raising=False)
+    return record
+
+
+def prepare(cloud: Cloud) -> dict[str, Any]:
+    quiet = Report(lambda _line: None, lambda _line: None)
+    made: dict[str, Any] = signing.prepare(INPUTS, SimpleNamespace(), quiet, cloud)  # type: ignore[arg-type]
+    return made
+
+
+def test_new_keys_get_a_claim_and_a_history_that_begins_now(shown: dict[str, Any]) -> None:
+    made = prepare(Cloud())
+    assert made["stakeyard_claim"] == {"server": "new", "generation": 1, "keys": [fingerprint(KEY)], "new": True}
+    marks = load("ethereum_validator", "signer").marks(made["stakeyard_history"].encode())
+    assert marks == {fingerprint(KEY): {"source": 9, "target": 11, "slot": 340}}
+    ((host, role, module, *words),) = shown["asked"]
+    assert (host, role, module) == ("validator-1", "ethereum_validator", "stakeyard_ethereum.remote")
+    assert words[0] == "record"
+    assert "--beacon=http://10.0.0.1:3500" in words
+
+
+def test_keys_that_have_begun_keep_the_history_on_their_volume(shown: dict[str, Any]) -> None:
+    cloud = Cloud()
+    cloud.has_begun = True
+    made = prepare(cloud)
+    assert "stakeyard_history" not in made
+    assert made["stakeyard_claim"]["new"] is False
+    assert shown["asked"] == []
+
+
+def test_keys_that_the_chain_saw_a_moment_ago_do_not_start_anew(shown: dict[str, Any]) -> None:
+    shown |= {"seen": {fingerprint(KEY): {"source": 9, "target": 10}}, "quiet_epochs": 0, "quiet_seconds": 5.0}
+    with pytest.raises(StakeyardError, match="the last signer of these keys may still be alive"):
+        prepare(Cloud())
+
+
+def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: int, **more: Any) -> None:
+    kind = load("ethereum_validator", "signer")
+    marks = {fingerprint(KEY): {"source": target - 1, "target": target, "slot": 320}}
+    (tmp_path / "history.json").write_bytes(kind.seed(None, [KEY], marks, ROOT))
+    given = {"validator-1": {"history": str(tmp_path / "history.json"), "holder": "old", **more}}
+    (tmp_path / "restore.json").write_text(json.dumps(given))
+    monkeypatch.setenv(RESTORE, str(tmp_path / "restore.json"))
+
+
+SEEN = {fingerprint(KEY): {"source": 9, "target": 10}}
+
+
+def test_a_current_backup_is_taken_once_the_last_server_is_deleted(
+    shown: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown |= {"seen": SEEN, "quiet_epochs": 0, "quiet_seconds": 5.0}
+    restore(tmp_path, monkeypatch, target=10)
+    cloud = Cloud()
+    with pytest.raises(StakeyardError, match="may still be alive: delete its server"):
+        prepare(cloud)
+    cloud.status = None
+    marks = load("ethereum_validator", "signer").marks(prepare(cloud)["stakeyard_history"].encode())
+    assert marks == {fingerprint(KEY): {"source": 9, "target": 11, "slot": 340}}
+
+
+def test_an_old_backup_is_refused_and_accepted_only_with_both(
+    shown: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown |= {"seen": SEEN, "quiet_epochs": 1, "quiet_seconds": 50.0}
+    cloud = Cloud()
+    cloud.status = None
+    restore(tmp_path, monkeypatch, target=7)
+    with pytest.raises(StakeyardError, match="restore a newer backup"):
+        prepare(cloud)
+    restore(tmp_path, monkeypatch, target=7, accept_older=True)
+    with pytest.raises(StakeyardError, match="both must hold"):
+        prepare(cloud)
+    shown |= {"quiet_epochs": 4, "quiet_seconds": 150.0}
+    assert prepare(cloud)["stakeyard_history"]
+
+
+def test_a_restore_that_cannot_be_read_is_a_sentence(
+    shown: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RESTORE, str(tmp_path / "nothing.json"))
+    with pytest.raises(StakeyardError, match=r"nothing\.json does not say what to restore"):
+        prepare(Cloud())
+
+
+def test_the_claim_of_this_server_is_released_and_no_other(shown: dict[str, Any]) -> None:
+    cloud: Any = Cloud()
+    prepare(cloud)
+    assert signing.held(INPUTS, cloud)["generation"] == 1
+    signing.retired({**INPUTS, "server_id": "other"}, cloud)
+    assert cloud.registered.claim == Claim("new", 1)
+    signing.retired(INPUTS, cloud)
+    assert cloud.registered.claim == Claim(None, 1)
+
+
+def test_the_role_s_own_python_runs_from_an_archive(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    (tmp_path / "ask.zip").write_bytes(remote.archive("ethereum_validator", "stakeyard_ethereum.remote"))
+    words = ["record", "--beacon=http://127.0.0.1:9", f"--key={KEY}", "--epoch=0"]
+    done = subprocess.run(
+        [sys.executable, "-I", tmp_path / "ask.zip", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "127.0.0.1:9" in done.stderr
