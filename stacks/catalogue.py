@@ -1,7 +1,7 @@
 """The kinds of node, read from roles/*/node.yml: the only thing the program knows about chains."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -36,6 +36,8 @@ class Port:
     protocol: Literal["tcp", "udp"]
     port: int
     reach: Literal["internet", "site", "peers", "users", "operators", "loopback"]
+    role: str = field(default="", compare=False)
+    """The role whose service listens there."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +260,7 @@ def _for(value: "PerNetwork[T]", network: str | None, place: str) -> T:
 
 def _ports(file: NodeFile, network: str | None) -> Iterator[Port]:
     for name, rule in file.ports.items():
-        yield Port(name, rule.protocol, _number(name, rule, network), rule.reach)
+        yield Port(name, rule.protocol, _number(name, rule, network), rule.reach, file.kind)
 
 
 def _number(name: str, rule: PortRule, network: str | None) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stacks.catalogue import Catalogue
+from stacks.catalogue import Catalogue, Port
 from stacks.fleet_models import Fleet, Node
 
 INTERNET = "0.0.0.0/0"
@@ -57,7 +57,12 @@ class Rule:
 def open_ports(fleet: Fleet, node: Node, catalogue: Catalogue) -> list[OpenPort]:
     """What the node opens; a port that nobody may reach is not in the list."""
     found = catalogue.resolve(node.kind, node.vars).ports
-    resolved = [OpenPort(port.name, port.protocol, port.port, _ranges(fleet, node, port.reach)) for port in found]
+    resolved = [
+        OpenPort(
+            port.name, port.protocol, port.port, _ranges(fleet, node, port.reach, users(fleet, node, port, catalogue))
+        )
+        for port in found
+    ]
     return [port for port in resolved if port.sources]
 
 
@@ -68,23 +73,27 @@ def open_egress(fleet: Fleet, node: Node, catalogue: Catalogue) -> list[OpenEgre
     return [rule for rule in resolved if rule.destinations]
 
 
-def _ranges(fleet: Fleet, node: Node, who: str) -> tuple[str, ...]:
+def _ranges(fleet: Fleet, node: Node, who: str, users: Iterable[Node] = ()) -> tuple[str, ...]:
     ranges: Mapping[str, Iterable[str]] = {
         "internet": [INTERNET],
         "site": [str(fleet.network.cidr)],
         "operators": [str(network) for network in fleet.operators.ranges],
         "peers": [f"{fleet.nodes[peer].address}/32" for peer in node.peers],
         "used": [f"{fleet.nodes[other].address}/32" for other in node.uses],
-        "users": [f"{other.address}/32" for other in users(fleet, node)],
+        "users": [f"{other.address}/32" for other in users],
         "metadata": [METADATA],
         "loopback": [],
     }
     return tuple(dict.fromkeys(ranges[who]))
 
 
-def users(fleet: Fleet, node: Node) -> list[Node]:
-    """The nodes that name this one under `uses`."""
-    return [other for other in fleet.nodes.values() if any(fleet.nodes[name] is node for name in other.uses)]
+def users(fleet: Fleet, node: Node, port: Port, catalogue: Catalogue) -> list[Node]:
+    """The nodes that name this one under `uses` for the service that listens on `port`."""
+    return [
+        other
+        for other in fleet.nodes.values()
+        if port.role in catalogue.kind(other.kind).uses and any(fleet.nodes[name] is node for name in other.uses)
+    ]
 
 
 def rules(fleet: Fleet, kind: str, catalogue: Catalogue) -> list[Rule]:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from stacks.catalogue import Port
 from stacks.errors import StakeyardError
 from stacks.firewall import open_egress, open_ports, users
 from stacks.fleet import Fleet, GoldenImage, load_fleet, load_stack_file
@@ -210,8 +211,11 @@ class TestControlMachine:
 def test_who_is_used_opens_its_port_to_its_users_alone() -> None:
     fleet = load()
     ledger, signer = fleet.nodes["ledger-1"], fleet.nodes["signer-1"]
-    assert users(fleet, ledger) == [signer]
-    assert users(fleet, fleet.nodes["ledger-2"]) == []
+    query = Port("query", "tcp", 7002, "users", "ledger")
+    assert users(fleet, ledger, query, invented()) == [signer]
+    assert users(fleet, fleet.nodes["ledger-2"], query, invented()) == []
+    engine = Port("engine", "tcp", 7003, "users", "engine")
+    assert users(fleet, ledger, engine, invented()) == [], "another service of the same server"
     ports = {port.name: port.sources for port in open_ports(fleet, ledger, invented())}
     assert ports["query"] == ("10.77.0.21/32",)
     assert "query" not in {port.name for port in open_ports(fleet, fleet.nodes["ledger-2"], invented())}
