@@ -1,0 +1,81 @@
+"""The Ethereum stack of the lab: a private network on two containers and two validators with a key volume each."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyrage  # type: ignore[import-untyped]
+import yaml
+
+from stacks.devnet import make
+from stacks.paths import REPOSITORY, lab
+
+NETWORK = "10.79.0"
+# An address whose key nobody has; EIP-55 checksum.
+FEE_RECIPIENT = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+
+
+def network(directory: Path, delay: int, validators: int = 64) -> dict[str, Any]:
+    """Make the private network; what is to be known of it."""
+    made = make("ethereum_beacon", directory, ["--delay", str(delay), "--validators", str(validators)], print)
+    encrypt_keys(directory)
+    known: dict[str, Any] = json.loads(made.read_text())
+    return known
+
+
+def encrypt_keys(directory: Path) -> Path:
+    """Encrypt every key of the network with age, as an operator keeps keys; the file of the identity."""
+    identity = pyrage.x25519.Identity.generate()
+    file = directory / "identity.txt"
+    file.touch(mode=0o600)
+    file.write_text(f"{identity}\n")
+    for path in sorted(directory.glob("keys-*/*")):
+        encrypted = directory / path.parent.name.replace("keys", "age") / f"{path.name}.age"
+        encrypted.parent.mkdir(exist_ok=True)
+        encrypted.write_bytes(pyrage.encrypt(path.read_bytes(), [identity.to_public()]))
+    return file
+
+
+def stack_file(path: Path, directory: Path, known: dict[str, Any], nodes: tuple[str, ...] = ()) -> Path:
+    """Write the stack file; `nodes` leaves out all others."""
+    lab_file = yaml.safe_load((REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text())
+    fleet = lab_file["config"]["stakeyard:fleet"]
+    common = {"flavor": "lab.small", "zone": "nova"}
+    shared = {"ethereum_network": "devnet", "ethereum_devnet": str(directory)}
+    made: dict[str, Any] = {}
+    for number in (1, 2):
+        made[f"eth-{number}"] = {
+            "kind": "ethereum_node",
+            "address": f"{NETWORK}.{10 + number}",
+            "image": "container",
+            **common,
+            "peers": [f"eth-{3 - number}"],
+            "vars": {**shared, "ethereum_execution_cache": 128},
+        }
+        made[f"validator-{number}"] = {
+            "kind": "ethereum_validator",
+            "address": f"{NETWORK}.{20 + number}",
+            "image": "machine",
+            **common,
+            "volumes": {"keys": {"size_gib": 1, "type": "lab"}},
+            "uses": ["eth-1", "eth-2"],
+            "signing_keys": known["sets"][number - 1],
+            "vars": {
+                **shared,
+                "ethereum_validator_fee_recipient": FEE_RECIPIENT,
+                "ethereum_validator_keys_directory": str(directory / f"age-{number}"),
+                "ethereum_validator_age_identity_file": str(directory / "identity.txt"),
+            },
+        }
+    fleet["network"] = {"cidr": f"{NETWORK}.0/24", "external": "public"}
+    fleet["groups"] = {}
+    fleet["nodes"] = {name: node for name, node in made.items() if not nodes or name in nodes}
+    fleet["waves"] = [] if nodes else [["eth-1", "eth-2"], ["validator-1", "validator-2"]]
+    path.write_text(yaml.safe_dump(lab_file, sort_keys=False))
+    path.chmod(0o600)
+    return path
+
+
+def place() -> Path:
+    """Where the stack's state is."""
+    return lab().parent / "ethereum"
