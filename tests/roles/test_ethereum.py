@@ -47,8 +47,9 @@ def node(make_host: Callable[[str], Machine], tmp_path_factory: pytest.TempPathF
         "stakeyard_peers": [{"name": "ethereum-2", "address": "172.31.249.250"}],
         "stakeyard_uses": [],
         "stakeyard_ports": [
-            {"name": "ssh", "protocol": "tcp", "port": 22, "sources": [NETWORK]},
-            {"name": "beacon-api", "protocol": "tcp", "port": 3500, "sources": [NETWORK]},
+            {"name": port.name, "protocol": port.protocol, "port": port.port, "sources": [NETWORK]}
+            for port in load_catalogue().resolve("ethereum_node", {"ethereum_network": "devnet"}).ports
+            if port.reach in ("internet", "operators") or port.name == "beacon-api"
         ],
         "stakeyard_egress": [],
         "ethereum_network": "devnet",
