@@ -63,6 +63,9 @@ def _ranges(value: Any) -> set[str]:
         return {text for part in value["set"] for text in _ranges(part)}
     if isinstance(value, dict) and "prefix" in value:
         return {f"{value['prefix']['addr']}/{value['prefix']['len']}"}
+    if isinstance(value, dict) and "range" in value:  # neighbours, as nft joins them
+        first, last = (ipaddress.IPv4Address(end) for end in value["range"])
+        return {str(network) for network in ipaddress.summarize_address_range(first, last)}
     return {str(ipaddress.ip_network(str(value)))}
 
 
