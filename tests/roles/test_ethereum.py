@@ -96,7 +96,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "files of a devnet for a public network": ({"ethereum_network": "hoodi"}, "ethereum_devnet names the files"),
     "a short secret": ({"ethereum_jwt_secret": "abc"}, "ethereum_jwt_secret must be 64 hexadecimal digits"),
     "an engine for others without a common secret": (
-        {"stakeyard_ports": [{"name": "engine", "protocol": "tcp", "port": 8551, "sources": [NETWORK]}]},
+        {
+            "stakeyard_ports": [
+                {"name": "ssh", "protocol": "tcp", "port": 22, "sources": [NETWORK]},
+                {"name": "engine", "protocol": "tcp", "port": 8551, "sources": [NETWORK]},
+            ]
+        },
         "a beacon node on another server uses this execution client: give both the same secret",
     ),
     "a checkpoint without a witness": (
