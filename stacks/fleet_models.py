@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from stacks.fleet_backup import Backup
 from stacks.fleet_types import (
     Address,
     Count,
@@ -192,6 +193,10 @@ class Fleet(Model):
         default=(),
         description="Order of convergence: a wave starts when the one before is healthy. Names every node once; "
         "without it, all nodes are one wave.",
+    )
+
+    backup: Backup | None = Field(
+        default=None, description="Backups of the nodes whose kinds have something to back up, such as signers."
     )
 
     @property

@@ -18,6 +18,7 @@ from stacks import paths
 from stacks.catalogue import Catalogue, Kind, load_catalogue
 from stacks.catalogue_roles import Option
 from stacks.errors import StakeyardError
+from stacks.fleet_backup import Backup, DirectoryRepository, ResticRepository
 from stacks.fleet_file import FLEET_KEY, StackFile
 from stacks.fleet_models import ExistingImage, Fleet, GoldenImage, Group, Network, Node, Operators, RootVolume, Volume
 from stacks.fleet_types import WIDEST_PUBLIC_RANGE
@@ -52,6 +53,9 @@ _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("Node", "nodes.NAME", Node),
     ("Root volume", "nodes.NAME.root_volume", RootVolume),
     ("Volume", "nodes.NAME.volumes.NAME", Volume),
+    ("Backup", "backup", Backup),
+    ("Directory of backups", "backup.repository", DirectoryRepository),
+    ("restic repository of backups", "backup.repository", ResticRepository),
 )
 
 

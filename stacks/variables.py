@@ -64,6 +64,7 @@ def variables(name: str, node: Node, fleet: Fleet, catalogue: Catalogue) -> dict
         "stakeyard_peers": _named(fleet, node.peers),
         "stakeyard_uses": _named(fleet, node.uses),
         "stakeyard_signing_keys": list(node.signing_keys),
+        "stakeyard_backup_recipients": list(fleet.backup.recipients) if fleet.backup else [],
         "stakeyard_ports": [port.as_variable() for port in firewall.open_ports(fleet, node, catalogue)],
         "stakeyard_egress": [rule.as_variable() for rule in firewall.open_egress(fleet, node, catalogue)],
         **node.vars,
