@@ -23,6 +23,10 @@ HERE = Path(__file__).parent
 CURVE_ORDER = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 CHAIN_ID = 32382
 PROGRAM = "bin/prysmctl"
+DEPOSIT_CONTRACT = "0x4242424242424242424242424242424242424242"
+NO_DEPOSITS = "0x6020600052600860205260606000f3"
+"""A stand-in for the deposit contract, which a beacon node asks for its count: to every question it answers eight zero
+bytes (the ABI's offset 32, length 8, nothing), that is, no deposits. Nobody can deposit on a devnet."""
 ROUNDS = 1024
 """PBKDF2 rounds: few, as these keys are public and every start of a signer derives them anew."""
 
@@ -79,7 +83,7 @@ def configuration(seconds_per_slot: int, slots_per_epoch: int, validators: int) 
         # Without it the beacon node keeps slots of 12 s, whatever the line above says.
         f"SLOT_DURATION_MS: {seconds_per_slot * 1000}",
         f"SLOTS_PER_EPOCH: {slots_per_epoch}",
-        "DEPOSIT_CONTRACT_ADDRESS: 0x4242424242424242424242424242424242424242",
+        f"DEPOSIT_CONTRACT_ADDRESS: {DEPOSIT_CONTRACT}",
         f"DEPOSIT_CHAIN_ID: {CHAIN_ID}",
         f"DEPOSIT_NETWORK_ID: {CHAIN_ID}",
     ]
@@ -100,7 +104,10 @@ def execution_genesis() -> dict[str, object]:
             "terminalTotalDifficultyPassed": True,
             "blobSchedule": {"cancun": {"target": 3, "max": 6, "baseFeeUpdateFraction": 3338477}},
         },
-        "alloc": {"0x123463a4b065722e99115d6c222f267d9cabb524": {"balance": hex(10**24)}},
+        "alloc": {
+            "0x123463a4b065722e99115d6c222f267d9cabb524": {"balance": hex(10**24)},
+            DEPOSIT_CONTRACT: {"balance": "0x0", "code": NO_DEPOSITS},
+        },
         "nonce": "0x0",
         "timestamp": "0x0",
         "extraData": "0x",
