@@ -11,6 +11,7 @@ from rich.console import Console
 from images.lab.cli import app as lab_app
 from stacks import overview, prepare, recovery
 from stacks.errors import StakeyardError
+from stacks.rebuild import Fence, Request
 from stacks.workspace import Workspace
 
 app = typer.Typer(help="Blockchain nodes on OpenStack clouds.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -90,6 +91,40 @@ def recover(stack: Stack = "lab") -> None:
     workspace = Workspace(stack)
     workspace.prepare()
     recovery.recover(workspace, console.print)
+
+
+@app.command("rebuild")
+def rebuild_command(
+    node: Annotated[str, typer.Argument(help="Node of the stack file.")],
+    stack: Stack = "lab",
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and touch nothing.")] = False,
+    fence: Annotated[
+        Fence | None, typer.Option(help="What may be done to an old server that is not proven to have ended.")
+    ] = None,
+    restore: Annotated[str | None, typer.Option(help="Backup to restore when the key volume is lost.")] = None,
+    accept_older_backup: Annotated[
+        bool, typer.Option("--accept-older-backup", help="Restore a history that may not be the last.")
+    ] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Give up a rebuild that was not finished.")] = False,
+) -> None:
+    """Put a node on a new server after its old one is lost, or go on with that; its key never signs twice."""
+    from stacks import rebuild_command  # noqa: PLC0415
+
+    workspace = Workspace(stack)
+    workspace.prepare()
+    request = Request(stack, node, fence, restore, accept_older_backup)
+    raise typer.Exit(rebuild_command.rebuild_node(workspace, request, console, dry_run=dry_run, anew=anew))
+
+
+@app.command("backup")
+def backup_command(node: Annotated[str, typer.Argument(help="Node of the stack file.")], stack: Stack = "lab") -> None:
+    """Take an encrypted backup of a node, and fetch what the operators' repository lacks."""
+    from stacks import rebuild_command  # noqa: PLC0415
+
+    workspace = Workspace(stack)
+    workspace.prepare()
+    rebuild_command.back_up(workspace, node, console)
 
 
 @app.command("check")

@@ -1,0 +1,220 @@
+"""What a rebuild really touches: OpenStack, Pulumi, the operators' backups, the node, the clock."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import openstack
+from keystoneauth1.exceptions import ClientException
+from openstack.exceptions import ConflictException, NotFoundException, SDKException
+
+from stacks import recovery, remote, role_library, signing
+from stacks.backup import Content, Snapshot, open_backup
+from stacks.backup_store import Repository, read_identity
+from stacks.catalogue import Catalogue
+from stacks.errors import StakeyardError
+from stacks.fleet_models import Fleet
+from stacks.hosts import host_of
+from stacks.rebuild_state import Target, target
+from stacks.signer import VolumeView
+from stacks.signer_cloud import SignerCloud
+from stacks.ssh import session
+from stacks.text import last_line
+from stacks.workspace import Workspace
+
+DUTIES = 3
+"""How often a kind's time for seeing its keys on chain is waited for: a history that came from a backup first listens
+for another signer, and so does the client when it starts."""
+DUTY_SECONDS = 1200
+"""For a kind that does not say in its node.yml how soon its keys are seen (`health.duty_seconds`)."""
+
+
+class OpenStack(SignerCloud):
+    """A `stacks.rebuild_seams.Cloud`."""
+
+    def __init__(self, cloud: str, connection: Any = None) -> None:
+        """`cloud` is an entry of clouds.yaml; tests give a connection."""
+        self._rebuild = connection or openstack.connect(cloud=cloud)
+        self._named = cloud
+        super().__init__(cloud, self._rebuild)
+
+    def created(self, server: str) -> float | None:
+        """See `Cloud`."""
+        try:
+            text = self._tell(lambda: self._rebuild.compute.get_server(server)).created_at
+        except NotFoundException:
+            return None
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC).timestamp()
+
+    def volume(self, volume: str) -> VolumeView | None:  # type: ignore[override]
+        """See `Cloud`: unlike a signer's claim, a rebuild must know whether the volume is lost."""
+        try:
+            self._tell(lambda: self._rebuild.block_storage.get_volume(volume))
+        except NotFoundException:
+            return None
+        return super().volume(volume)
+
+    def stop(self, server: str) -> None:
+        """See `Cloud`; one that cannot be stopped as it is stays so, which the next look shows."""
+        try:
+            self._tell(lambda: self._rebuild.compute.stop_server(server))
+        except (NotFoundException, ConflictException):
+            return
+
+    def delete(self, server: str) -> None:
+        """See `Cloud`."""
+        self._tell(lambda: self._rebuild.compute.delete_server(server, ignore_missing=True))
+
+    def detach(self, server: str, volume: str) -> None:
+        """See `Cloud`."""
+        self._tell(lambda: self._rebuild.compute.delete_volume_attachment(server, volume, ignore_missing=True))
+
+    def _tell(self, question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except (NotFoundException, ConflictException):
+            raise
+        except (SDKException, ClientException) as error:
+            raise StakeyardError(
+                f"cloud {self._named} does not do as asked ({last_line(str(error))}): nothing is known of the server, "
+                "so nothing is done; try again when it answers."
+            ) from None
+
+
+class Stack:
+    """A `stacks.rebuild_seams.Pulumi`."""
+
+    def __init__(self, workspace: Workspace, report: Callable[[str], object]) -> None:
+        """`report` is where a recovery says what it does."""
+        self._workspace, self._report = workspace, report
+
+    def target(self, node: str) -> Target:
+        """See `Pulumi`."""
+        exported = self._workspace.pulumi("stack", "export", capture=True)
+        if exported.returncode != 0:
+            reason = last_line(exported.stderr)
+            raise StakeyardError(f"the state of stack {self._workspace.stack} could not be read: {reason}")
+        return target(json.loads(exported.stdout), node)
+
+    def recover(self) -> None:
+        """See `Pulumi`."""
+        recovery.recover(self._workspace, self._report)
+
+    def refresh(self, resources: Sequence[str]) -> None:
+        """See `Pulumi`."""
+        self._run("refresh", *_targets(resources))
+
+    def update(self, resources: Sequence[str], replace: Sequence[str], restore: Path | None) -> None:
+        """See `Pulumi`. Images belong to no node, and a new server may need a newer one than the old."""
+        images = f"urn:pulumi:{self._workspace.stack}::stakeyard::**stakeyard:index:Images$**"
+        replaced = [f"--replace={urn}" for urn in replace]
+        with _named(restore):
+            self._run("up", *_targets([*resources, images]), *replaced)
+
+    def _run(self, command: str, *arguments: str) -> None:
+        done = self._workspace.pulumi(command, "--yes", "--skip-preview", *arguments)
+        if done.returncode != 0:
+            raise StakeyardError(
+                f"`pulumi {command}` of stack {self._workspace.stack} failed, as the lines above say: put that right, "
+                "then run this again; it goes on from here."
+            )
+
+
+def _targets(resources: Sequence[str]) -> list[str]:
+    return [f"--target={urn}" for urn in resources]
+
+
+@contextmanager
+def _named(restore: Path | None) -> Iterator[None]:
+    """Tell the plugin, which inherits the environment, where it finds what is to be restored."""
+    if restore is None:
+        yield
+        return
+    os.environ[signing.RESTORE] = str(restore)
+    try:
+        yield
+    finally:
+        del os.environ[signing.RESTORE]
+
+
+class Kept:
+    """A `stacks.rebuild_seams.Backups`."""
+
+    def __init__(self, repository: Repository | None, identity_file: Path | None) -> None:
+        """No repository: there are no backups."""
+        self._repository, self._identity_file = repository, identity_file
+
+    def snapshots(self, node: str) -> list[Snapshot]:
+        """See `Backups`."""
+        return self._repository.snapshots(node) if self._repository else []
+
+    def open(self, wanted: Snapshot) -> Content:
+        """See `Backups`."""
+        if self._repository is None or self._identity_file is None:
+            raise StakeyardError("backup.identity_file is missing in the stack file: name the age identity's file.")
+        return open_backup(wanted, self._repository.read(wanted), read_identity(self._identity_file))
+
+
+def patience(fleet: Fleet, catalogue: Catalogue, node: str) -> float:
+    """Seconds within which the keys of a node must be seen on chain, by its kind's node.yml."""
+    kind = catalogue.kind(fleet.nodes[node].kind)
+    network = kind.network(fleet.nodes[node].vars)
+    for part in kind.parts:
+        value = part.health.get("duty_seconds")
+        seconds = value.get(network) if isinstance(value, dict) else value
+        if isinstance(seconds, int):
+            return float(DUTIES * seconds)
+    return float(DUTIES * DUTY_SECONDS)
+
+
+class World:
+    """A `stacks.rebuild_seams.Outside`."""
+
+    def __init__(self, cloud: OpenStack, pulumi: Stack, backups: Kept, directory: Path, duty_seconds: float) -> None:
+        """`directory` is private to the operator: what is restored lies there while it is needed."""
+        self.cloud, self.pulumi, self.backups = cloud, pulumi, backups
+        self._directory, self._duty_seconds = directory, duty_seconds
+
+    def now(self) -> float:
+        """See `Outside`."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """See `Outside`."""
+        time.sleep(seconds)
+
+    def stage(self, node: str, history: bytes | None, holder: str | None, accept_older: bool) -> Path:
+        """See `Outside`."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        told: dict[str, object] = {"holder": holder, "accept_older": accept_older}
+        if history is not None:
+            told["history"] = str(self._write(f"{node}.history", history))
+        return self._write(f"{node}.restore.json", json.dumps({node: told}).encode())
+
+    def _write(self, name: str, content: bytes) -> Path:
+        path = self._directory / name
+        new = path.with_name(f".{name}.new")
+        new.touch(mode=0o600)
+        new.write_bytes(content)
+        return new.rename(path)
+
+    def quiet(self, node: Target) -> float | None:
+        """See `Outside`; the node itself asks, as nobody else reaches the services that it uses."""
+        signer = node.inputs["signer"]
+        kind = role_library.load(signer["kind"], "signer")
+        asked = [f"--beacon={url}" for url in kind.endpoints(signer["uses"])]
+        asked += [f"--key={key}" for key in signer["public_keys"]]
+        arguments = ["record", f"--epoch=-{signing.EPOCHS_BACK}", *asked]
+        with session([host_of(node.inputs, node.inputs)]) as opened:
+            shown = remote.ask(opened, node.node, signer["kind"], kind.REMOTE, arguments)
+        found: float | None = shown["quiet_seconds"] if shown["synced"] else None
+        return found
+
+    def patience(self) -> float:
+        """See `Outside`."""
+        return self._duty_seconds

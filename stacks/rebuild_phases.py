@@ -1,0 +1,243 @@
+"""The phases of a rebuild, one small function each: `phase(job)` does it, and gives what the journal keeps of it.
+
+Each can be killed at any moment and done again: it looks before it acts, and acts only where something is left to do.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacks import backup, rebuild
+from stacks.errors import StakeyardError
+from stacks.rebuild import Data, Fencing, Progress, Request
+from stacks.rebuild_seams import Outside
+from stacks.signer import Claim
+
+FENCE_SECONDS = 180.0
+"""How long a server may take to shut itself off, and the cloud to detach or delete."""
+POLL_SECONDS = 3.0
+DUTY_POLL_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a phase works with: the request, what was found so far, and where to say what is going on."""
+
+    request: Request
+    progress: Progress
+    outside: Outside
+    say: Callable[[str], None]
+
+    @property
+    def node(self) -> str:
+        return self.request.node
+
+    def found(self, phase: str) -> Data:
+        """What an earlier phase found."""
+        return self.progress.done[phase]
+
+
+def inspect(job: Job) -> Data:
+    """What the state and the cloud say before anything is changed."""
+    target = job.outside.pulumi.target(job.node)
+    # A state that was refreshed forgets a server that is gone; its last convergence still knows it.
+    server = target.server or target.inputs.get("server_id")
+    view = job.outside.cloud.server(server) if server else None
+    job.say(f"server {server}: {rebuild.fenced(Fencing(job.node, view))['status']}")
+    found: Data = {
+        "kind": target.inputs.get("kind"),
+        "server": server,
+        "status": view.status if view else None,
+        "signs": target.key_volume is not None,
+        "key_volume": target.key_volume,
+        "keys": sorted(target.keys),
+        "resources": list(target.resources),
+    }
+    if target.key_volume is not None:
+        there = job.outside.cloud.volume(target.key_volume)
+        found["volume_there"] = there is not None
+        job.say(f"key volume {target.key_volume}: {'there' if there else 'lost'}")
+    return found
+
+
+def look(job: Job, successor: str = "") -> Fencing:
+    """The old server, its key volume and the claim, as the cloud has them now."""
+    found, cloud = job.found("inspect"), job.outside.cloud
+    server = cloud.server(found["server"]) if found["server"] else None
+    volume = cloud.volume(found["key_volume"]) if found["key_volume"] else None
+    if volume is None:
+        # The claim on a volume that is lost went with it: what counts is the server that used it last.
+        return Fencing(job.node, server, now=cloud.now(), successor=successor)
+    registered = cloud.registration(volume.volume)
+    claim = registered.claim if registered else Claim()
+    holder = server if server and claim.server == server.server else None
+    if holder is None and claim.server:
+        holder = cloud.server(claim.server)
+    return Fencing(job.node, server, volume, claim, holder, cloud.now(), successor)
+
+
+def fence(job: Job) -> Data:
+    """End the old server as far as the operator allows, and prove by the cloud's word that it has ended."""
+    successor = _successor(job)
+    since, asked = job.outside.now(), set[str]()
+    while True:
+        state = look(job, successor)
+        action, reason = rebuild.next_action(state, job.request.fence), rebuild.proof(state)
+        if action == "nothing" and reason is None:
+            return {**rebuild.fenced(state), "asked_at": job.outside.now()}
+        if action == "nothing" and rebuild.stranger(state):
+            raise StakeyardError(str(reason))
+        late = job.outside.now() - since > FENCE_SECONDS
+        if action == "stop" and late and job.request.fence == "delete":
+            action = "delete"
+        if action != "nothing" and action not in asked:
+            asked.add(action)
+            _act(job, state, action)
+            since = job.outside.now()
+        elif late:
+            raise StakeyardError(_late(job, state, reason))
+        job.outside.sleep(POLL_SECONDS)
+
+
+def _successor(job: Job) -> str:
+    """The new server that an earlier run has made, if any; what that run left half made is cleared away."""
+    if "converge" not in job.progress.spans:
+        return ""
+    job.outside.pulumi.recover()
+    present = job.outside.pulumi.target(job.node).server
+    return present if present and present != job.found("inspect")["server"] else ""
+
+
+def _act(job: Job, state: Fencing, action: str) -> None:
+    assert state.server is not None  # noqa: S101 - nothing is done to a server that is gone
+    cloud, server = job.outside.cloud, state.server.server
+    if action == "delete":
+        job.say(f"deleting server {server}")
+        cloud.delete(server)
+    elif action == "stop":
+        job.say(f"shutting server {server} off")
+        cloud.stop(server)
+    elif state.volume is not None:
+        job.say(f"detaching key volume {state.volume.volume} from server {server}")
+        cloud.detach(server, state.volume.volume)
+
+
+def _late(job: Job, state: Fencing, reason: str | None) -> str:
+    hint = "" if job.request.fence == "delete" else " or allow me to delete it with --fence delete"
+    found = reason or f"server {state.server.server if state.server else ''} is still there."
+    return f"{found} After {FENCE_SECONDS:.0f} s it has not ended: look at it in the cloud{hint}, then run this again."
+
+
+def history(job: Job) -> Data:
+    """Whether the keys' volume is still there; where it is lost, which backup takes the place of its history."""
+    found, request, outside = job.found("inspect"), job.request, job.outside
+    if outside.cloud.volume(found["key_volume"]) is not None:
+        job.say(kept(job))
+        return {"how": "kept"}
+    known = outside.backups.snapshots(job.node)
+    if not known and not request.restore:
+        job.say(fresh(job))
+        staged = outside.stage(job.node, None, found["server"], request.accept_older)
+        return {"how": "fresh", "staged": str(staged)}
+    chosen = backup.choose(
+        known, node=job.node, now=outside.now(), asked=request.restore, accept_older=request.accept_older
+    )
+    content = outside.backups.open(chosen)
+    if content.history is None:
+        raise StakeyardError(f"backup {chosen.name} of {job.node} has no history of keys: restore another.")
+    job.say(f"restoring the history of backup {chosen.name}, taken {chosen.when}")
+    staged = outside.stage(job.node, content.files[content.history], found["server"], request.accept_older)
+    return {
+        "how": "restored",
+        "backup": chosen.name,
+        "taken": chosen.taken,
+        "generation": chosen.generation,
+        "sha256": chosen.sha256,
+        "accepted_older": request.accept_older,
+        "staged": str(staged),
+    }
+
+
+def kept(job: Job) -> str:
+    """What is said when the key volume is there. Raises StakeyardError when a backup is to be restored over it."""
+    volume = job.found("inspect")["key_volume"]
+    if job.request.restore:
+        raise StakeyardError(
+            f"key volume {volume} of {job.node} is there, with a history that no backup can be newer than: leave "
+            "--restore away."
+        )
+    return f"key volume {volume} is there with its history: nothing is lost"
+
+
+def fresh(job: Job) -> str:
+    """What is said when volume and backups are lost. Raises StakeyardError unless the operator accepts that."""
+    volume = job.found("inspect")["key_volume"]
+    if not job.request.accept_older:
+        raise StakeyardError(
+            f"key volume {volume} of {job.node} is lost and there is no backup of its history: with "
+            "--accept-older-backup the keys start above what the chain shows, once the old server is deleted and they "
+            "have been silent."
+        )
+    return "the key volume is lost and there is no backup: the keys start above what the chain shows"
+
+
+def converge(job: Job) -> Data:
+    """Make the new server, plug the volumes in, apply the roles, run the checks: an update of Pulumi."""
+    found, outside = job.found("inspect"), job.outside
+    job.say("comparing the state with the cloud")
+    outside.pulumi.refresh(outside.pulumi.target(job.node).in_cloud)
+    target = outside.pulumi.target(job.node)
+    replace = [target.server_urn] if rebuild.to_replace(found["server"], target.server) else []
+    staged = job.progress.done.get("history", {}).get("staged")
+    job.say("making a new server" if replace or target.server is None else "completing the new server")
+    # Of an update that was killed, or that failed at a check, what is there is completed and not made again.
+    resources = sorted({*found["resources"], *target.resources, target.server_urn})
+    outside.pulumi.update(resources, replace, Path(staged) if staged else None)
+    return {"server": outside.pulumi.target(job.node).server}
+
+
+def verify(job: Job) -> Data:
+    """The checks that passed when the new server had converged; refuses where these are of another server."""
+    target = job.outside.pulumi.target(job.node)
+    if target.server is None or target.converged_on != target.server:
+        raise StakeyardError(f"{job.node}: its last complete convergence was for another server: run this again.")
+    failed = [str(check["name"]) for check in target.checks if check["outcome"] == "failed"]
+    if failed or not target.checks:
+        raise StakeyardError(f"{job.node}: {failed[0] if failed else 'no check'} did not pass: run this again.")
+    created = job.outside.cloud.created(target.server)
+    booted = target.booted - created if created is not None and target.booted is not None else None
+    return {
+        "server": target.server,
+        "passed": sum(check["outcome"] == "passed" for check in target.checks),
+        "skipped": sum(check["outcome"] == "skipped" for check in target.checks),
+        "bare_boot_seconds": booted,
+    }
+
+
+def duty(job: Job) -> Data:
+    """Wait until the chain shows a message that a key of the node signed after the old server had ended."""
+    outside, ended = job.outside, float(job.found("fence")["asked_at"])
+    target = outside.pulumi.target(job.node)
+    begun, patience = outside.now(), outside.patience()
+    while True:
+        quiet = outside.quiet(target)
+        now = outside.now()
+        if quiet is not None and now - quiet > ended:
+            return {"signed_at": now - quiet, "seen_at": now}
+        if now - begun > patience:
+            raise StakeyardError(
+                f"{job.node}: within {patience:.0f} s the chain has shown no message of its keys: look at its signer, "
+                "then run this again."
+            )
+        job.say("no message of its keys on chain yet" + (f"; the last is {quiet:.0f} s old" if quiet else ""))
+        outside.sleep(DUTY_POLL_SECONDS)
+
+
+BY_NAME: Mapping[str, Callable[[Job], Data]] = {
+    "inspect": inspect,
+    "fence": fence,
+    "history": history,
+    "converge": converge,
+    "verify": verify,
+    "duty": duty,
+}

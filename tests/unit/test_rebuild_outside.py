@@ -1,0 +1,209 @@
+"""What a rebuild tells OpenStack and Pulumi, and what becomes of their refusals."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from openstack.exceptions import ConflictException, NotFoundException, SDKException
+
+from stacks import rebuild_outside, recovery, remote, role_library, signing
+from stacks.backup import Snapshot
+from stacks.backup_store import Directory
+from stacks.errors import StakeyardError
+from stacks.rebuild_outside import Kept, OpenStack, Stack, World
+from stacks.workspace import Workspace
+
+
+class Connection:
+    """A cloud with one server; `fails` is what every call raises."""
+
+    def __init__(self, fails: Exception | None = None) -> None:
+        self.fails = fails
+        self.told: list[tuple[object, ...]] = []
+        self.compute = self.block_storage = self
+
+    def _tell(self, *words: object) -> Any:
+        self.told.append(words)
+        if self.fails:
+            raise self.fails
+        return SimpleNamespace(status="ACTIVE", created_at="2026-05-28T20:26:40Z", attachments=[], metadata={})
+
+    def get_server(self, server: str) -> Any:
+        return self._tell("get_server", server)
+
+    def get_volume(self, volume: str) -> Any:
+        return self._tell("get_volume", volume)
+
+    def stop_server(self, server: str) -> Any:
+        return self._tell("stop", server)
+
+    def delete_server(self, server: str, ignore_missing: bool) -> Any:
+        return self._tell("delete", server, ignore_missing)
+
+    def delete_volume_attachment(self, server: str, volume: str, ignore_missing: bool) -> Any:
+        return self._tell("detach", server, volume, ignore_missing)
+
+
+def test_the_cloud_is_told_what_the_fence_decides() -> None:
+    connection = Connection()
+    cloud = OpenStack("lab", connection)
+    cloud.stop("s")
+    cloud.delete("s")
+    cloud.detach("s", "v")
+    assert connection.told == [("stop", "s"), ("delete", "s", True), ("detach", "s", "v", True)]
+    assert cloud.created("s") == 1780000000.0
+    volume = cloud.volume("v")
+    assert volume is not None
+    assert volume.attached == frozenset()
+
+
+def test_what_the_cloud_does_not_know_is_lost_and_what_it_cannot_stop_stays() -> None:
+    gone = OpenStack("lab", Connection(NotFoundException()))
+    assert gone.volume("v") is None
+    assert gone.created("s") is None
+    assert gone.server("s").status is None
+    gone.stop("s")
+    OpenStack("lab", Connection(ConflictException())).stop("s")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda cloud: cloud.volume("v"),
+        lambda cloud: cloud.server("s"),
+        lambda cloud: cloud.stop("s"),
+        lambda cloud: cloud.delete("s"),
+        lambda cloud: cloud.detach("s", "v"),
+        lambda cloud: cloud.created("s"),
+    ],
+)
+def test_a_cloud_that_does_not_answer_is_no_evidence(ask: Callable[[OpenStack], object]) -> None:
+    with pytest.raises(StakeyardError, match="so nothing is done; try again when it"):
+        ask(OpenStack("lab", Connection(SDKException("gateway timeout"))))
+
+
+class Pulumi:
+    """Stands for a workspace; remembers what Pulumi was told, and what it could read of what is to be restored."""
+
+    stack = "lab"
+
+    def __init__(self, returncode: int = 0) -> None:
+        self.returncode = returncode
+        self.told: list[tuple[str, ...]] = []
+        self.restore: str | None = None
+
+    def pulumi(self, *arguments: str, capture: bool = False) -> Any:
+        self.told.append(arguments)
+        self.restore = os.environ.get(signing.RESTORE)
+        return SimpleNamespace(returncode=self.returncode, stdout="{}", stderr="it is locked")
+
+
+def stack(workspace: Pulumi) -> Stack:
+    standing: Any = workspace
+    assert not isinstance(standing, Workspace)
+    return Stack(standing, print)
+
+
+def test_pulumi_is_held_to_the_node_and_to_images() -> None:
+    told = Pulumi()
+    stack(told).refresh(["urn:a"])
+    stack(told).update(["urn:a", "urn:b"], ["urn:a"], None)
+    images = "--target=urn:pulumi:lab::stakeyard::**stakeyard:index:Images$**"
+    assert told.told == [
+        ("refresh", "--yes", "--skip-preview", "--target=urn:a"),
+        ("up", "--yes", "--skip-preview", "--target=urn:a", "--target=urn:b", images, "--replace=urn:a"),
+    ]
+    assert told.restore is None
+
+
+def test_what_is_restored_is_named_to_the_plugin_for_that_update_alone(tmp_path: Path) -> None:
+    told = Pulumi()
+    stack(told).update([], [], tmp_path / "restore.json")
+    assert told.restore == str(tmp_path / "restore.json")
+    assert signing.RESTORE not in os.environ
+    with pytest.raises(StakeyardError, match="`pulumi up` of stack lab failed"):
+        stack(Pulumi(1)).update([], [], tmp_path / "restore.json")
+    assert signing.RESTORE not in os.environ
+
+
+def test_a_state_that_cannot_be_read_is_said_in_one_sentence() -> None:
+    with pytest.raises(StakeyardError, match="the state of stack lab could not be read: it is locked"):
+        stack(Pulumi(1)).target("n1")
+
+
+def test_a_recovery_is_the_one_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(recovery, "recover", lambda workspace, _: asked.append(workspace))
+    told = Pulumi()
+    stack(told).recover()
+    assert asked == [told]
+
+
+def world(directory: Path) -> World:
+    return World(OpenStack("lab", Connection()), stack(Pulumi()), Kept(None, None), directory, 60)
+
+
+def test_what_is_staged_is_what_the_signer_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = world(tmp_path / "new").stage("n1", b"\x00history", "s-1", True)
+    assert path.stat().st_mode & 0o777 == 0o600
+    monkeypatch.setenv(signing.RESTORE, str(path))
+    assert signing.restoration("n1") == signing.Restoration(b"\x00history", "s-1", True)
+    assert signing.restoration("n2") == signing.Restoration()
+    again = world(tmp_path / "new").stage("n1", None, "s-1", False)
+    monkeypatch.setenv(signing.RESTORE, str(again))
+    assert signing.restoration("n1") == signing.Restoration(None, "s-1", False)
+
+
+def test_silence_is_asked_of_the_node_and_means_nothing_without_a_synced_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: dict[str, Any] = {"synced": True, "quiet_seconds": 7.5}
+    kind = SimpleNamespace(endpoints=lambda uses: [f"http://{use['address']}" for use in uses], REMOTE="module")
+    asked: list[list[str]] = []
+    monkeypatch.setattr(role_library, "load", lambda *_: kind)
+
+    def ask(*words: Any) -> dict[str, Any]:
+        asked.append(words[-1])
+        return shown
+
+    monkeypatch.setattr(remote, "ask", ask)
+    signer = {"kind": "any", "uses": [{"name": "b", "address": "10.0.0.9"}], "public_keys": ["0xab"]}
+    inputs = {
+        "name": "n1",
+        "host": "192.0.2.1",
+        "host_key": "ssh-ed25519 AAAA",
+        "user": "u",
+        "private_key_file": "/k",
+        "signer": signer,
+    }
+    node: Any = SimpleNamespace(node="n1", inputs=inputs)
+    assert world(tmp_path).quiet(node) == 7.5
+    assert asked == [["record", f"--epoch=-{signing.EPOCHS_BACK}", "--beacon=http://10.0.0.9", "--key=0xab"]]
+    shown["synced"] = False
+    assert world(tmp_path).quiet(node) is None
+
+
+def test_a_backup_is_not_opened_without_an_identity(tmp_path: Path) -> None:
+    assert Kept(None, None).snapshots("n1") == []
+    wanted = Snapshot("20260101T000000Z", "n1", "s", 0, None, 0, "", "", 0)
+    with pytest.raises(StakeyardError, match=r"backup\.identity_file is missing"):
+        Kept(Directory(tmp_path), None).open(wanted)
+
+
+def test_patience_comes_from_the_kind() -> None:
+    part = SimpleNamespace(health={"duty_seconds": {"main": 100, "trial": 10}})
+    kind = SimpleNamespace(parts=[part], network=lambda variables: variables["network"])
+    catalogue: Any = SimpleNamespace(kind=lambda _: kind)
+    fleet: Any = SimpleNamespace(nodes={"n1": SimpleNamespace(kind="k", vars={"network": "trial"})})
+    assert rebuild_outside.patience(fleet, catalogue, "n1") == 30.0
+    part.health = {}
+    assert rebuild_outside.patience(fleet, catalogue, "n1") == 3600.0
+
+
+def test_the_staged_file_is_plain_json(tmp_path: Path) -> None:
+    path = world(tmp_path).stage("n1", None, None, True)
+    assert json.loads(path.read_text()) == {"n1": {"holder": None, "accept_older": True}}
