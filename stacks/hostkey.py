@@ -8,6 +8,7 @@ either, so the first SSH connection is already made to a known key.
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import openstack
@@ -41,7 +42,12 @@ class CloudPaths:
 
     def __init__(self, cloud: str) -> None:
         """`cloud` is an entry of clouds.yaml."""
-        self._compute = openstack.connect(cloud=cloud).compute
+        self._cloud = cloud
+
+    @cached_property
+    def _compute(self) -> Any:
+        # Asks the cloud, so not before there is somebody who waits when it does not answer.
+        return openstack.connect(cloud=self._cloud).compute
 
     def metadata(self, server_id: str) -> str:
         """See `Paths`."""

@@ -37,7 +37,7 @@ class SignerCloud:
 
     def register(self, registration: Registration) -> None:
         """See `Cloud`; the volume's other metadata stays."""
-        storage: Any = self._connection.block_storage
+        storage: Any = self._ask(lambda: self._connection.block_storage)
         wanted = as_metadata(registration)
         volume = self._volume(registration.volume)
         self._ask(lambda: storage.set_volume_metadata(volume, **wanted))

@@ -7,11 +7,13 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import paramiko
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from keystoneauth1.exceptions import ConnectFailure
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
 from stacks import hostkey
@@ -178,3 +180,19 @@ def test_a_key_that_the_host_does_not_know_ends_the_wait(server: Host, tmp_path:
     with session([stranger]) as opened, pytest.raises(StakeyardError, match=r"was not ready after .*Permission denied"):
         wait_until_ready(opened, stranger, lines.append, timeout=1, sleep=lambda _: None)
     assert lines[0].startswith("waiting for SSH")
+
+
+def test_a_cloud_that_hangs_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([ConnectFailure("hung up"), SimpleNamespace(compute="there")])
+
+    def connect(cloud: str) -> object:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(hostkey.openstack, "connect", connect)
+    paths = hostkey.CloudPaths("here")
+    with pytest.raises(ConnectFailure):
+        _ = paths._compute
+    assert paths._compute == "there"
