@@ -191,7 +191,7 @@ def test_a_cloud_that_hangs_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -
             raise answer
         return answer
 
-    monkeypatch.setattr(hostkey.openstack, "connect", connect)
+    monkeypatch.setattr("stacks.hostkey.openstack.connect", connect)
     paths = hostkey.CloudPaths("here")
     with pytest.raises(ConnectFailure):
         _ = paths._compute
