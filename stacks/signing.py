@@ -68,7 +68,7 @@ def history(inputs: Mapping[str, Any], opened: Session, keys: frozenset[str], cl
     signer, given = inputs["signer"], restoration(inputs["name"])
     kind = role_library.load(signer["kind"], "signer")
     asked = [f"--beacon={url}" for url in kind.endpoints(signer["uses"])]
-    asked += [f"--key={key}" for key in signer["public_keys"]]
+    asked += [f"--key={key}" for key in kind.public_keys(signer["public_keys"])]
     shown = remote.ask(
         opened, inputs["name"], signer["kind"], kind.REMOTE, ["record", f"--epoch=-{EPOCHS_BACK}", *asked]
     )

@@ -105,7 +105,7 @@ def test_new_keys_get_a_claim_and_a_history_that_begins_now(shown: dict[str, Any
     ((host, role, module, *words),) = shown["asked"]
     assert (host, role, module) == ("validator-1", "ethereum_validator", "stakeyard_ethereum.remote")
     assert words[0] == "record"
-    assert "--beacon=http://10.0.0.1:3500" in words
+    assert words[2:] == ["--beacon=http://10.0.0.1:3500", f"--key={KEY.removeprefix('0x')}"]
 
 
 def test_keys_that_have_begun_keep_the_history_on_their_volume(shown: dict[str, Any]) -> None:
