@@ -203,7 +203,8 @@ def verify(job: Job) -> Data:
         raise StakeyardError(f"{job.node}: its last complete convergence was for another server: run this again.")
     failed = [str(check["name"]) for check in target.checks if check["outcome"] == "failed"]
     if failed or not target.checks:
-        raise StakeyardError(f"{job.node}: {failed[0] if failed else 'no check'} did not pass: run this again.")
+        found = f"check {failed[0]!r} failed" if failed else "no check was run"
+        raise StakeyardError(f"{job.node}: {found} on the new server: look at it, then run this again.")
     created = job.outside.cloud.created(target.server)
     booted = target.booted - created if created is not None and target.booted is not None else None
     return {

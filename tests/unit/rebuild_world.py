@@ -47,6 +47,9 @@ class World:
         self.pending: str | None = None
         self.checks: list[dict[str, str]] = [{"name": "host: all is well", "outcome": "passed"}]
         self.fails_at_checks = 0
+        self.fails_at_refresh = 0
+        self.converges = True
+        self.orphans = 0
         self.repository: list[tuple[Snapshot, bytes]] = []
         self.restored: list[tuple[bytes | None, str | None, bool]] = []
         self.staged: dict[Path, tuple[bytes | None, str | None, bool]] = {}
@@ -163,6 +166,9 @@ class World:
 
     def refresh(self, resources: Sequence[str]) -> None:
         assert all("openstack" in urn for urn in resources), "a host that is gone was asked"
+        if self.fails_at_refresh:
+            self.fails_at_refresh -= 1
+            raise StakeyardError("the cloud is gone")
 
         def effect() -> None:
             if self.state_server not in self.servers:
@@ -187,6 +193,7 @@ class World:
         self._converge(restore)
 
     def _make_server(self) -> None:
+        self.orphans += self.pending is not None
         self.replaced += 1
         new = f"server-{self.replaced}"
 
@@ -235,7 +242,7 @@ class World:
             raise StakeyardError("n1: check 'host: all is well' failed")
 
         def done() -> None:
-            self.converged_on = server
+            self.converged_on = server if self.converges else self.converged_on
             self.ready_at = self.time
 
         self._step(20, done)

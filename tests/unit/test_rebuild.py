@@ -72,6 +72,35 @@ def test_a_server_that_may_be_alive_is_not_touched_without_leave(tmp_path: Path,
     world.check()
 
 
+def test_a_server_in_error_is_not_asked_to_shut_itself_off(tmp_path: Path) -> None:
+    world = World(tmp_path, status="ERROR")
+    world.rebuild(fence="delete")
+    assert world.acts[0] == f"delete {OLD}"
+
+
+def test_a_server_that_was_revived_between_two_commands_counts_as_alive(tmp_path: Path) -> None:
+    world = World(tmp_path, status="ACTIVE")
+    world.fails_at_refresh = 1
+    with pytest.raises(StakeyardError, match="the cloud is gone"):
+        world.rebuild(fence="stop")
+    world.servers[OLD] = "ACTIVE"
+    with pytest.raises(StakeyardError, match="counts as alive"):
+        world.rebuild()
+    world.rebuild(fence="stop")
+    world.check()
+
+
+def test_an_update_that_converged_nothing_is_no_success(tmp_path: Path) -> None:
+    world = World(tmp_path, signs=False, status=None)
+    world.converges = False
+    with pytest.raises(StakeyardError, match="its last complete convergence was for another server"):
+        world.rebuild()
+    world = World(tmp_path / "other", signs=False, status=None)
+    world.checks = []
+    with pytest.raises(StakeyardError, match="no check was run on the new server"):
+        world.rebuild()
+
+
 def test_a_signer_that_is_shut_off_keeps_its_volume_until_the_operator_allows_more(tmp_path: Path) -> None:
     world = World(tmp_path, status="SHUTOFF")
     with pytest.raises(StakeyardError, match="is shut off, but its key volume is still attached"):
@@ -157,6 +186,42 @@ def test_no_backup_is_restored_over_a_volume_that_is_there(tmp_path: Path) -> No
 
 # Killed.
 
+SCENES: list[tuple[str, str | None, Any]] = [
+    ("signer", "ACTIVE", "stop"),
+    ("signer", "ACTIVE", "delete"),
+    ("plain", "ACTIVE", "delete"),
+    ("plain", "SHUTOFF", "stop"),
+    ("lost", None, None),
+]
+
+
+def scene(directory: Path, case: str, status: str | None) -> World:
+    world = World(directory, case != "plain", status)
+    if case == "lost":
+        del world.volumes[VOLUME]
+        world.repository = [(saved("a", START - 900), b"history")]
+    return world
+
+
+@pytest.mark.parametrize(("case", "status", "fence"), SCENES)
+def test_a_rebuild_that_is_killed_once_at_each_step_ends_well(
+    tmp_path: Path, case: str, status: str | None, fence: Any
+) -> None:
+    whole = scene(tmp_path / "whole", case, status)
+    whole.rebuild(fence=fence)
+    phases: set[str] = set()
+    for half in range(2, 2 * whole.steps + 1):
+        world = scene(tmp_path / str(half), case, status)
+        with pytest.raises(Killed):
+            world.rebuild(half / 2, fence=fence)
+        phases.add(world.said[-1].partition(":")[0])
+        # What was allowed once has happened or must be allowed again: the second command says it anew.
+        assert read(world.rebuild(fence=fence))["runs"] == 2
+        world.check()
+        assert world.replaced <= 2, "a server was made that the first run had made already"
+        assert world.orphans == 0
+    assert phases == set(rebuild.phases(case != "plain"))
+
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
@@ -177,11 +242,8 @@ def test_a_rebuild_that_is_killed_anywhere_goes_on_and_ends_well(
 ) -> None:
     if status == "ERROR":
         fence = "delete"
-    world = World(tmp_path_factory.mktemp("world"), case != "plain", status)
+    world = scene(tmp_path_factory.mktemp("world"), case, status)
     world.fails_at_checks = failing
-    if case == "lost":
-        del world.volumes[VOLUME]
-        world.repository = [(saved("a", START - 900), b"history")]
     ended = False
     for kill in kills:
         try:
