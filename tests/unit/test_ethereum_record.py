@@ -97,6 +97,16 @@ def test_a_node_that_does_not_follow_the_head_shows_nothing(node: FakeBeacon, st
             signer.first_duty([url], [key_of(3)], 0)
 
 
+def test_a_new_network_waits_at_its_genesis_for_its_first_validators() -> None:
+    waiting = FakeBeacon(head=0, justified=0, syncing={"sync_distance": "41"})
+    with served(waiting) as url:
+        record = signer.record([url], [key_of(3)], -12, NOW)
+        assert (record.synced, record.seen, record.quiet_epochs) == (True, {}, None)
+        assert record.present == {"source": 0, "target": 11, "slot": 45}
+        waiting.syncing["is_syncing"] = True
+        assert not signer.record([url], [key_of(3)], -12, NOW).synced
+
+
 @pytest.mark.parametrize("state", BEHIND)
 def test_it_is_left_out_where_another_follows(node: FakeBeacon, state: dict[str, object]) -> None:
     with served(FakeBeacon(syncing=state)) as behind, served(node) as url:

@@ -115,13 +115,13 @@ def sync_of(beacon: Beacon, chain: Chain) -> Sync:
     """Whether a node follows the head: not syncing, verified by its execution client, and less than an epoch behind.
 
     An epoch, as proposers miss slots, on small networks half of them; who counts time by what a node shows has to count
-    it by the node's head.
+    it by the node's head. A new network stays at its genesis until its first validators start, however long that takes.
     """
     data = beacon.need("/eth/v1/node/syncing")
     try:
-        distance = int(data["sync_distance"])
+        head, distance = int(data["head_slot"]), int(data["sync_distance"])
         trouble = data["is_syncing"] or data.get("is_optimistic", True) or data.get("el_offline", False)
-        return Sync(int(data["head_slot"]), not trouble and distance < chain.slots_per_epoch)
+        return Sync(head, not trouble and (head == 0 or distance < chain.slots_per_epoch))
     except (KeyError, ValueError, TypeError):
         raise BeaconError(f"beacon node {beacon.url} does not say how far it is: ask another.") from None
 
