@@ -17,7 +17,7 @@ MOD = "module pins\n\ngo 1.25.1\n\nrequire (\n\texample.org/node v1.2.3\n\texamp
 GO = """#!/bin/sh
 [ "$1" = version ] && { echo go version go1.26.8 linux/amd64; exit; }
 echo "$PWD $*" >> "$RUNS"
-echo "GONOSUMDB=$GONOSUMDB GOSUMDB=$GOSUMDB GOFLAGS=$GOFLAGS" >> "$RUNS"
+echo "GONOSUMDB=$GONOSUMDB GOSUMDB=$GOSUMDB GOFLAGS=$GOFLAGS GOTOOLCHAIN=$GOTOOLCHAIN" >> "$RUNS"
 [ -n "$FORGED" ] && { echo 'verifying example.org/node@v1.2.3: checksum mismatch'; echo 'SECURITY ERROR'; exit 1; }
 [ -n "$BROKEN" ] && { echo 'example.org/node/cmd' >&2; echo 'main.go:1:2: undefined: x' >&2; exit 1; }
 while [ "$1" != -o ]; do shift; done
@@ -63,6 +63,11 @@ def test_a_program_is_built_once_and_packed_under_its_name(runs: Path, tmp_path:
     assert first.origin.startswith("built from example.org/node v1.2.3 with go version go1.26.8 linux/amd64, ")
 
 
+def test_the_go_that_go_mod_names_is_used_and_no_newer_one(runs: Path, tmp_path: Path) -> None:
+    obtain(tmp_path)
+    assert "GOTOOLCHAIN=go1.25.1\n" in runs.read_text()
+
+
 def test_a_changed_pin_is_another_build(runs: Path, tmp_path: Path) -> None:
     first = obtain(tmp_path)
     made = release(tmp_path)
@@ -78,7 +83,7 @@ def test_checksums_are_verified_whatever_the_environment_says(
         monkeypatch.setenv(name, value)
     obtain(tmp_path)
     told = runs.read_text()
-    assert "GONOSUMDB= GOSUMDB= GOFLAGS=" in told
+    assert "GONOSUMDB= GOSUMDB= GOFLAGS= " in told
     assert "-mod=readonly" in told
 
 

@@ -21,7 +21,7 @@ TAGS = "netgo,osusergo"
 # A static program runs on every image, whatever its C and C++ libraries are. Some assembly says nothing of the stack,
 # which the linker takes for a wish to run code on it; a hardened unit lets no thread have such a stack.
 LINK = "-s -w -buildid= -linkmode=external '-extldflags=-static -Wl,-z,noexecstack'"
-SETTINGS = {"GOWORK": "off", "GOTOOLCHAIN": "auto", "CGO_ENABLED": "1", "GOOS": "", "GOARCH": ""}
+SETTINGS = {"GOWORK": "off", "CGO_ENABLED": "1", "GOOS": "", "GOARCH": ""}
 
 
 def find_go() -> Path:
@@ -33,14 +33,19 @@ def find_go() -> Path:
     return Path(found)
 
 
-def environment() -> dict[str, str]:
-    """This process' environment for a build for this machine, with checksums always verified."""
-    kept = {
-        name: value for name, value in os.environ.items() if name not in ("GONOSUMDB", "GONOSUMCHECK", "GOINSECURE")
-    }
+def environment(manifest: Path) -> dict[str, str]:
+    """This process' environment for a build for this machine, with checksums always verified.
+
+    The Go is exactly the one that go.mod in `manifest` names, fetched as a module where it is not the installed one: a
+    client is tried by its makers with one Go, and may break with a newer one (Prysm's QUIC ends with a panic).
+    """
+    unsafe = ("GONOSUMDB", "GONOSUMCHECK", "GOINSECURE", "GOFLAGS")
+    kept = {name: value for name, value in os.environ.items() if name not in unsafe}
     if kept.get("GOSUMDB") == "off":
         del kept["GOSUMDB"]
-    return {name: value for name, value in {**kept, **SETTINGS}.items() if value}
+    named = re.search(r"^go (\S+)", (manifest / "go.mod").read_text(), re.MULTILINE)
+    exact = {"GOTOOLCHAIN": f"go{named[1]}" if named else "auto"}
+    return {name: value for name, value in {**kept, **SETTINGS, **exact}.items() if value}
 
 
 def toolchain(go: Path, manifest: Path) -> str:
@@ -48,7 +53,8 @@ def toolchain(go: Path, manifest: Path) -> str:
     lines = []
     for command, folder in (([str(go), "version"], manifest), (["cc", "--version"], Path("/"))):
         try:
-            done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
+            env = environment(manifest)
+            done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True)
         except (OSError, subprocess.CalledProcessError):
             program = Path(command[0]).name
             raise ArtifactError(
@@ -85,7 +91,7 @@ def build_programs(go: Path, source: GoSource, folder: Path, out: Path, job: Job
     packages = 0
     with job.log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         for line in process.stdout or ():
             output.write(line)
