@@ -127,7 +127,18 @@ def _scan(text: str, *, aliases: bool) -> None:
             raise StakeyardError(f"line {line}: uses the YAML anchor {clean(anchor)}; write the value out.")
 
 
-def _refuse_twins(node: Node, place: tuple[object, ...]) -> None:
+def _refuse_twins(
+    node: Node, place: tuple[object, ...], above: tuple[int, ...] = (), done: set[int] | None = None
+) -> None:
+    """Refuse a key that is there twice, and an alias inside of what it stands for; each node is looked at once."""
+    done = set() if done is None else done
+    if id(node) in above:
+        line = node.start_mark.line + 1
+        raise StakeyardError(f"line {line}: {key_path(place)}: an alias holds itself; write the value out.")
+    if id(node) in done:
+        return
+    done.add(id(node))
+    above = (*above, id(node))
     if isinstance(node, MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -138,10 +149,10 @@ def _refuse_twins(node: Node, place: tuple[object, ...]) -> None:
             if key.value in seen:
                 raise StakeyardError(f"line {line}: {key_path(here)}: this key is there twice; keep one of them.")
             seen.add(key.value)
-            _refuse_twins(value, here)
+            _refuse_twins(value, here, above, done)
     elif isinstance(node, SequenceNode):
         for index, value in enumerate(node.value):
-            _refuse_twins(value, (*place, index))
+            _refuse_twins(value, (*place, index), above, done)
 
 
 def _sentence(error: yaml.MarkedYAMLError, text: str) -> str:

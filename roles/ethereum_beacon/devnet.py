@@ -12,12 +12,12 @@ import hashlib
 import json
 import secrets
 import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from py_ecc.bls.ciphersuites import G2ProofOfPossession
 
 HERE = Path(__file__).parent
 CURVE_ORDER = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
@@ -38,6 +38,11 @@ def secret_key(index: int) -> int:
 
 def public_key(index: int) -> str:
     """Its public key in hexadecimal, without 0x."""
+    # On import, the library lets every function of the process call itself 100,000 times deep.
+    limit = sys.getrecursionlimit()
+    from py_ecc.bls.ciphersuites import G2ProofOfPossession  # noqa: PLC0415
+
+    sys.setrecursionlimit(limit)
     return bytes(G2ProofOfPossession.SkToPk(secret_key(index))).hex()
 
 

@@ -1,9 +1,10 @@
 """YAML is read as Pulumi reads it, or refused where it would surprise."""
 
 import pytest
+import yaml
 
 from stacks.errors import StakeyardError
-from stacks.fleet_yaml import LARGEST, parse_yaml
+from stacks.fleet_yaml import LARGEST, _refuse_twins, parse_yaml
 
 # What `pulumi config --json` (3.x) made of these plain scalars in a stack file.
 AS_PULUMI = {
@@ -70,5 +71,14 @@ def test_a_file_of_the_largest_size_is_read() -> None:
 
 
 def test_a_role_may_not_refer_to_itself_without_end() -> None:
-    with pytest.raises(StakeyardError, match=r"; correct the file\.$"):
+    with pytest.raises(StakeyardError, match=r"^line 1: a\[0\]: an alias holds itself; write the value out\.$"):
         parse_yaml(b"a: &x [*x]", role=True)
+
+
+def test_aliases_of_aliases_are_looked_at_once() -> None:
+    levels = [b"a0: &a0 {b: 1}"] + [
+        b"a%d: &a%d [%s]" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 12)
+    ]
+    node = yaml.compose(b"\n".join(levels), Loader=yaml.SafeLoader)
+    assert node is not None
+    _refuse_twins(node, ())
