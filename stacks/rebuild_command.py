@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from stacks import backup_fetch, rebuild, rebuild_plan, rebuild_run, role_files
 from stacks.backup_store import Directory, Repository, Restic
@@ -36,7 +37,7 @@ def rebuild_node(workspace: Workspace, request: Request, console: Console, *, dr
     journal = Journal(directory, request.node)
 
     def say(seconds: float, phase: str, text: str) -> None:
-        console.print(f"[dim]{seconds:6.0f} s[/dim]  {phase:<9} {text}", highlight=False)
+        console.print(f"[dim]{seconds:6.0f} s[/dim]  {phase:<9} {escape(text)}", highlight=False)
 
     outside = World(
         OpenStack(fleet.cloud),
@@ -50,7 +51,7 @@ def rebuild_node(workspace: Workspace, request: Request, console: Console, *, dr
         steps = rebuild_plan.plan(request, rebuild.progress(entries), outside)
         for step in steps:
             mark = "[red]would refuse:[/red] " if step.refused else ""
-            console.print(f"{step.phase:<9} {mark}", step.text, highlight=False, markup=True)
+            console.print(f"{step.phase:<9} {mark}{escape(step.text)}", highlight=False)
         return _FAILED if any(step.refused for step in steps) else 0
     made = rebuild_run.run(request, outside, journal, say, anew)
     for path in made:
