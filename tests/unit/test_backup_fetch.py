@@ -45,9 +45,8 @@ def bring(opened: Opened, directory: Path) -> list[Snapshot]:
 
 
 def test_what_is_new_comes_over_once(tmp_path: Path) -> None:
-    opened = Opened(
-        signer__20260101T000000Z=shot("20260101T000000Z"), signer__20260102T000000Z=shot("20260102T000000Z")
-    )
+    names = ["20260101T000000Z", "20260102T000000Z"]
+    opened = Opened(**{f"signer__{name}": shot(name) for name in names})
     assert [each.name for each in bring(opened, tmp_path)] == names
     assert bring(opened, tmp_path) == []
     assert opened.read == 2
