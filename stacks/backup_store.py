@@ -16,6 +16,7 @@ from typing import Protocol
 
 from stacks.backup import Snapshot, check_encrypted, description, snapshot
 from stacks.errors import StakeyardError
+from stacks.fleet_backup import Backup, DirectoryRepository
 from stacks.text import last_line
 
 RESTIC_SECONDS = 600
@@ -152,3 +153,12 @@ def read_identity(path: Path) -> str:
     if mode & 0o077:
         raise StakeyardError(f"{path} can be read by others: make it yours alone with `chmod 600`.")
     return text
+
+
+def repository(backup: Backup | None) -> Repository | None:
+    """The operators' repository, as the stack file names it."""
+    if backup is None:
+        return None
+    if isinstance(backup.repository, DirectoryRepository):
+        return Directory(backup.repository.path)
+    return Restic(backup.repository.repository_file, backup.repository.password_file)

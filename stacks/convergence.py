@@ -1,8 +1,8 @@
 """A node's convergence as a resource: its roles are applied, its checks pass, and its managed files are pinned.
 
 Inputs: name, kind, host, host_key, server_id, cloud, user, private_key_file, roles, roles_digest, variables,
-secret_variables, managed (path, owner, group and mode of managed files), units, throwaway; for a node that signs,
-signer (stacks/signing.py).
+secret_variables, managed (path, owner, group and mode of managed files), units, throwaway; where the stack file has
+one, backup (stacks/fleet_backup.py); for a node that signs, signer (stacks/signing.py).
 Outputs add: versions, checks, files (path -> digest, owner, group and mode), drift, revision.
 """
 
@@ -16,8 +16,10 @@ import openstack
 from keystoneauth1.exceptions import ClientException
 from openstack.exceptions import NotFoundException, SDKException
 
-from stacks import role_files, signing, verification
+from stacks import backup_fetch, role_files, signing, verification
+from stacks.backup_store import repository
 from stacks.errors import StakeyardError
+from stacks.fleet_backup import Backup
 from stacks.hosts import facts_of, host_of
 from stacks.lifecycle import Diff, Report, State, compare
 from stacks.paths import REPOSITORY
@@ -26,8 +28,9 @@ from stacks.signer_cloud import SignerCloud
 from stacks.ssh import Host, Session, session, wait_until_ready
 from stacks.text import last_line
 
-# Where the key lies on this control machine, and which entry of clouds.yaml it uses, changes nothing on the host.
-NOT_ON_THE_HOST = ("private_key_file", "cloud", "throwaway")
+# Where the key and the backups lie on this control machine, and which entry of clouds.yaml it uses, changes nothing on
+# the host.
+NOT_ON_THE_HOST = ("private_key_file", "cloud", "throwaway", "backup")
 STOP_SECONDS = 660
 """A chain client may take ten minutes to close its database; the unit's own limit ends it before ours does."""
 _MISSING = "missing"
@@ -127,7 +130,10 @@ def stop_command(units: Iterable[str]) -> str:
 
 
 def retire_signer(host: Host, inputs: Mapping[str, Any], report: Report) -> None:
-    """Let the roles of a signer retire it; its claim is then free. Raises StakeyardError as `Convergence.delete`."""
+    """Let the roles of a signer retire it, and fetch its last backup; its claim is then free.
+
+    Raises StakeyardError as `Convergence.delete`.
+    """
     cloud = SignerCloud(inputs["cloud"])
     roles = role_files.with_entry(inputs["roles"], REPOSITORY / "roles", "retire")
     try:
@@ -138,6 +144,9 @@ def retire_signer(host: Host, inputs: Mapping[str, Any], report: Report) -> None
             variables = {**inputs["variables"], "stakeyard_claim": signing.held(inputs, cloud)}
             secret = inputs["secret_variables"]
             converge(host, roles, variables, report.progress, entry="retire", secret=secret, opened=opened)
+            kept = repository(Backup.model_validate(inputs["backup"])) if inputs.get("backup") else None
+            if kept:
+                backup_fetch.fetch(opened, inputs["name"], kept, report.progress)
         signing.retired(inputs, cloud)
     except StakeyardError as error:
         if server_runs(inputs["cloud"], inputs["server_id"]) and not inputs["throwaway"]:

@@ -8,11 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from stacks import backup_fetch, rebuild, rebuild_plan, rebuild_run, role_files
-from stacks.backup_store import Directory, Repository, Restic
+from stacks.backup_store import repository
 from stacks.catalogue import load_catalogue
 from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_stack_file
-from stacks.fleet_backup import Backup, DirectoryRepository
 from stacks.hosts import host_of
 from stacks.paths import REPOSITORY
 from stacks.rebuild import Request
@@ -79,15 +78,6 @@ def back_up(workspace: Workspace, node: str, console: Console) -> None:
         fetched = backup_fetch.fetch(opened, node, kept, lambda text: console.print(text, highlight=False))
     if not fetched:
         raise StakeyardError(f"{node}: a backup was taken, but nothing new came of it: look at the clocks.")
-
-
-def repository(backup: Backup | None) -> Repository | None:
-    """The operators' repository, as the stack file names it."""
-    if backup is None:
-        return None
-    if isinstance(backup.repository, DirectoryRepository):
-        return Directory(backup.repository.path)
-    return Restic(backup.repository.repository_file, backup.repository.password_file)
 
 
 def _known(fleet: Fleet, node: str, workspace: Workspace) -> None:

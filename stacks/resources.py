@@ -63,6 +63,7 @@ class Convergence(pulumi.CustomResource):
             "managed": [dict(file) for file in plan.managed],
             "units": list(plan.units),
             "throwaway": plan.throwaway,
+            **({"backup": dict(plan.backup)} if plan.backup else {}),
             **signer_of(plan, device_ids),
         }
         outputs = dict.fromkeys(("versions", "checks", "files", "drift", "revision"))

@@ -28,6 +28,8 @@ class Plan:
     throwaway: bool
     cloud: str
     private_key_file: str
+    backup: Mapping[str, object] | None
+    """Where the last backup of a node goes that retires; as in the stack file."""
     signer: Mapping[str, object] | None
     """For a node that signs: kind, volume (its name), public_keys, uses, silence_epochs and silence_seconds."""
 
@@ -49,6 +51,7 @@ def plan(name: str, node: Node, fleet: Fleet, catalogue: Catalogue, directory: P
         throwaway=fleet.throwaway,
         cloud=fleet.cloud,
         private_key_file=str(fleet.operators.private_key_file),
+        backup=fleet.backup.model_dump(mode="json") if fleet.backup else None,
         signer=signer(node, fleet, resolved.signer) if resolved.signer else None,
     )
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from stacks import backup_fetch, rebuild_command, role_files
-from stacks.backup_store import Directory, Restic
+from stacks.backup_store import Directory, Restic, repository
 from stacks.errors import StakeyardError
 from stacks.fleet_backup import Backup
 from stacks.rebuild import Request
@@ -81,11 +81,11 @@ def test_a_node_that_the_stack_file_does_not_have_is_refused(desk: Desk) -> None
 
 
 def test_the_repository_is_the_one_of_the_stack_file() -> None:
-    assert rebuild_command.repository(None) is None
-    assert rebuild_command.repository(Backup.model_validate(KEPT)) == Directory(Path("/srv/backups"))
+    assert repository(None) is None
+    assert repository(Backup.model_validate(KEPT)) == Directory(Path("/srv/backups"))
     files = {"repository_file": "/r/address", "password_file": "/r/password"}
     restic = Backup.model_validate({**KEPT, "repository": {"type": "restic", **files}})
-    assert rebuild_command.repository(restic) == Restic(Path("/r/address"), Path("/r/password"))
+    assert repository(restic) == Restic(Path("/r/address"), Path("/r/password"))
 
 
 def test_a_backup_needs_someone_to_read_it(desk: Desk) -> None:
