@@ -17,7 +17,7 @@ MOD = "module pins\n\ngo 1.25.1\n\nrequire (\n\texample.org/node v1.2.3\n\texamp
 GO = """#!/bin/sh
 [ "$1" = version ] && { echo go version go1.26.8 linux/amd64; exit; }
 echo "$PWD $*" >> "$RUNS"
-echo "GONOSUMDB=$GONOSUMDB GOSUMDB=$GOSUMDB GOFLAGS=$GOFLAGS GOTOOLCHAIN=$GOTOOLCHAIN" >> "$RUNS"
+echo "GONOSUMDB=$GONOSUMDB GOSUMDB=$GOSUMDB GOFLAGS=$GOFLAGS GOTOOLCHAIN=$GOTOOLCHAIN CGO_CFLAGS=$CGO_CFLAGS" >> "$RUNS"
 [ -n "$FORGED" ] && { echo 'verifying example.org/node@v1.2.3: checksum mismatch'; echo 'SECURITY ERROR'; exit 1; }
 [ -n "$BROKEN" ] && { echo 'example.org/node/cmd' >&2; echo 'main.go:1:2: undefined: x' >&2; exit 1; }
 while [ "$1" != -o ]; do shift; done
@@ -65,7 +65,7 @@ def test_a_program_is_built_once_and_packed_under_its_name(runs: Path, tmp_path:
 
 def test_the_go_that_go_mod_names_is_used_and_no_newer_one(runs: Path, tmp_path: Path) -> None:
     obtain(tmp_path)
-    assert "GOTOOLCHAIN=go1.25.1\n" in runs.read_text()
+    assert "GOTOOLCHAIN=go1.25.1 " in runs.read_text()
 
 
 def test_a_changed_pin_is_another_build(runs: Path, tmp_path: Path) -> None:
@@ -74,6 +74,17 @@ def test_a_changed_pin_is_another_build(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "source" / "go.sum").write_text("example.org/node v1.2.3 h1:y\n")
     second = retrieve.obtain(made, "", tmp_path / "cache", lambda _line: None)
     assert second.path != first.path
+
+
+def test_the_c_compiler_gets_the_recipe_s_flags_and_none_from_outside(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CGO_CFLAGS", "-march=native")
+    plain = obtain(tmp_path)
+    assert "CGO_CFLAGS=\n" in runs.read_text()
+    portable = obtain(tmp_path, c_flags="-O2 -DPORTABLE")
+    assert "CGO_CFLAGS=-O2 -DPORTABLE\n" in runs.read_text()
+    assert portable.path != plain.path
 
 
 def test_checksums_are_verified_whatever_the_environment_says(

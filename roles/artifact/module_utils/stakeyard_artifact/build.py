@@ -50,7 +50,7 @@ def build_key(release: Release, source: Source | GoSource, compiler: str) -> str
     if isinstance(source, GoSource):
         pins = [(source.manifest / name).read_text() for name in ("go.mod", "go.sum")]
         parts = [release.artifact, release.version, release.platform, release.members, source.packages, pins, compiler]
-        parts += [TAGS, LINK]
+        parts += [TAGS, LINK, *([source.c_flags] if source.c_flags else [])]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     recipe = {
         "release": [release.artifact, release.version, release.platform, release.members],

@@ -21,6 +21,12 @@ TAGS = "netgo,osusergo"
 # A static program runs on every image, whatever its C and C++ libraries are. Some assembly says nothing of the stack,
 # which the linker takes for a wish to run code on it; a hardened unit lets no thread have such a stack.
 LINK = "-s -w -buildid= -linkmode=external '-extldflags=-static -Wl,-z,noexecstack'"
+C_FLAGS = "CGO_CFLAGS"
+UNSAFE = (
+    *("GONOSUMDB", "GONOSUMCHECK", "GOINSECURE", "GOFLAGS"),
+    *(C_FLAGS, "CGO_CPPFLAGS", "CGO_CXXFLAGS", "CGO_LDFLAGS", "CGO_CFLAGS_ALLOW", "CGO_LDFLAGS_ALLOW"),
+)
+"""What is not taken from outside: it would change what is built, or switch its verification off."""
 SETTINGS = {"GOWORK": "off", "CGO_ENABLED": "1", "GOOS": "", "GOARCH": ""}
 
 
@@ -39,8 +45,7 @@ def environment(manifest: Path) -> dict[str, str]:
     The Go is exactly the one that go.mod in `manifest` names, fetched as a module where it is not the installed one: a
     client is tried by its makers with one Go, and may break with a newer one (Prysm's QUIC ends with a panic).
     """
-    unsafe = ("GONOSUMDB", "GONOSUMCHECK", "GOINSECURE", "GOFLAGS")
-    kept = {name: value for name, value in os.environ.items() if name not in unsafe}
+    kept = {name: value for name, value in os.environ.items() if name not in UNSAFE}
     if kept.get("GOSUMDB") == "off":
         del kept["GOSUMDB"]
     named = re.search(r"^go (\S+)", (manifest / "go.mod").read_text(), re.MULTILINE)
@@ -91,7 +96,12 @@ def build_programs(go: Path, source: GoSource, folder: Path, out: Path, job: Job
     packages = 0
     with job.log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=folder,
+            env={**environment(folder), **({C_FLAGS: source.c_flags} if source.c_flags else {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         for line in process.stdout or ():
             output.write(line)

@@ -71,6 +71,8 @@ class GoSource:
     manifest: Path
     packages: tuple[str, ...]
     outputs: tuple[str, ...]
+    c_flags: str = ""
+    """Flags for the C compiler, in place of Go's own `-O2 -g`."""
 
     @property
     def origin(self) -> str:
@@ -188,7 +190,8 @@ def _source(release: Mapping[str, Any], folder: Path, where: str) -> Source | Go
         outputs = tuple(f"bin/{package.rpartition('/')[2]}" for package in packages)
         if not packages:
             raise ArtifactError(f"{where}: `source.packages` must name what is built.")
-        return GoSource(module, version, folder / _text(block, "manifest", where), packages, outputs)
+        manifest, c_flags = folder / _text(block, "manifest", where), str(block.get("c_flags", ""))
+        return GoSource(module, version, manifest, packages, outputs, c_flags)
     crate = _text(block, "crate", where)
     return Source(
         crate=crate,
