@@ -52,6 +52,11 @@ test-kill: ready ## Kill `pulumi up` at every telling moment (long; `make test` 
 	$(STAKEYARD) prepare
 	.venv/bin/pytest -s tests/lab/test_scenario.py --all-moments
 
+.PHONY: test-drills
+test-drills: ready ## Every disaster of the validators on the lab cloud (long; `make test` makes two of them).
+	$(STAKEYARD) prepare bitcoin ethereum_execution ethereum_beacon ethereum_validator
+	.venv/bin/pytest -x -s tests/lab/test_validators.py --all-drills
+
 .PHONY: bench
 bench: ready ## Measure and print the table of docs/figures.md.
 	.venv/bin/python -m tests.bench

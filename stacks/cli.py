@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,9 @@ EXPORTED = (
 
 
 @app.command("prepare")
-def prepare_all() -> None:
+def prepare_all(
+    roles: Annotated[list[str] | None, typer.Argument(help="Roles whose software is wanted; the lab stack's.")] = None,
+) -> None:
     """Make everything that `pulumi up` of the lab stack needs: tools, lab cloud, node image, client software."""
     # Each of these imports what only this command needs.
     from images.lab.lab import Lab  # noqa: PLC0415
@@ -50,7 +53,7 @@ def prepare_all() -> None:
             "lab": lambda report: Lab(settings(), report).up(),
             "tools": ensure,
             "image": build_image,
-            "bitcoin": lambda report: prefetch("bitcoin", report),
+            **{role: partial(prefetch, role) for role in roles or ("bitcoin",)},
         },
         console,
     )
