@@ -21,6 +21,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-moments", action="store_true", help="kill `pulumi up` at every moment, not the telling three"
     )
+    parser.addoption("--all-drills", action="store_true", help="every disaster of the validators, not the telling two")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the drills that are long and not asked for; those that stay name what the others repeat."""
+    if config.getoption("--all-drills"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long_drill")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def scenario_file(directory: Path) -> Path:

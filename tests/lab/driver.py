@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -67,12 +68,24 @@ def kill_tree(pid: int) -> None:
 
 
 def pulumi(workspace: Workspace, arguments: Sequence[str], killer: Killer | None = None, limit: float = 1500) -> Run:
-    """Run Pulumi on the scenario's stack, echoing its output; after `limit` seconds its tree is killed."""
+    """Run Pulumi on a stack of the tests; see `run`."""
+    return run(workspace, ["pulumi", *pulumi_arguments(arguments, workspace), "--color", "never"], killer, limit)
+
+
+def stakeyard(workspace: Workspace, arguments: Sequence[str], killer: Killer | None = None, limit: float = 2400) -> Run:
+    """Run `stakeyard ARGUMENTS --stack ...` on a stack of the tests; see `run`."""
+    place = [str(workspace.state), str(workspace.stack_file)]
+    command = [sys.executable, "-m", "tests.lab.command", *place, *arguments, "--stack", workspace.stack]
+    return run(workspace, command, killer, limit)
+
+
+def run(workspace: Workspace, command: Sequence[str], killer: Killer | None, limit: float) -> Run:
+    """Run a command in the workspace, echoing its output; after `limit` seconds its tree is killed."""
     started = time.monotonic()
     process = subprocess.Popen(
-        ["pulumi", *pulumi_arguments(arguments, workspace), "--color", "never"],
+        command,
         cwd=workspace.directory,
-        env=workspace.environment(),
+        env={**workspace.environment(), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

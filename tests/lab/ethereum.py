@@ -36,8 +36,8 @@ def encrypt_keys(directory: Path) -> Path:
     return file
 
 
-def stack_file(path: Path, directory: Path, known: dict[str, Any], nodes: tuple[str, ...] = ()) -> Path:
-    """Write the stack file; `nodes` leaves out all others."""
+def stack_file(path: Path, directory: Path, known: dict[str, Any], network: str = NETWORK) -> Path:
+    """Write the stack file: two nodes, two validators, and where their backups go."""
     lab_file = yaml.safe_load((REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text())
     fleet = lab_file["config"]["stakeyard:fleet"]
     common = {"flavor": "lab.small", "zone": "nova"}
@@ -46,7 +46,7 @@ def stack_file(path: Path, directory: Path, known: dict[str, Any], nodes: tuple[
     for number in (1, 2):
         made[f"eth-{number}"] = {
             "kind": "ethereum_node",
-            "address": f"{NETWORK}.{10 + number}",
+            "address": f"{network}.{10 + number}",
             "image": "container",
             **common,
             "peers": [f"eth-{3 - number}"],
@@ -54,7 +54,7 @@ def stack_file(path: Path, directory: Path, known: dict[str, Any], nodes: tuple[
         }
         made[f"validator-{number}"] = {
             "kind": "ethereum_validator",
-            "address": f"{NETWORK}.{20 + number}",
+            "address": f"{network}.{20 + number}",
             "image": "machine",
             **common,
             "volumes": {"keys": {"size_gib": 1, "type": "lab"}},
@@ -67,10 +67,16 @@ def stack_file(path: Path, directory: Path, known: dict[str, Any], nodes: tuple[
                 "ethereum_validator_age_identity_file": str(directory / "identity.txt"),
             },
         }
-    fleet["network"] = {"cidr": f"{NETWORK}.0/24", "external": "public"}
+    fleet["network"] = {"cidr": f"{network}.0/24", "external": "public"}
     fleet["groups"] = {}
-    fleet["nodes"] = {name: node for name, node in made.items() if not nodes or name in nodes}
-    fleet["waves"] = [] if nodes else [["eth-1", "eth-2"], ["validator-1", "validator-2"]]
+    fleet["nodes"] = made
+    fleet["waves"] = [["eth-1", "eth-2"], ["validator-1", "validator-2"]]
+    identity = directory / "identity.txt"
+    fleet["backup"] = {
+        "recipients": [str(pyrage.x25519.Identity.from_str(identity.read_text().strip()).to_public())],
+        "identity_file": str(identity),
+        "repository": {"type": "directory", "path": str(directory / "backups")},
+    }
     path.write_text(yaml.safe_dump(lab_file, sort_keys=False))
     path.chmod(0o600)
     return path
