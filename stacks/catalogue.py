@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from stacks import paths
+from stacks.catalogue_clients import Client, Software, read_software
 from stacks.catalogue_models import (
     EgressRule,
     FileRule,
@@ -103,6 +104,8 @@ class Kind:
     """`host`, the kind's roles in order of application, then the roles that these import."""
     given: frozenset[str] = frozenset()
     """Variables that a role sets where it imports another: not the operator's to set."""
+    software: tuple[Software, ...] = ()
+    """The clients that its roles can run."""
 
     @property
     def name(self) -> str:
@@ -153,6 +156,15 @@ class Kind:
         default = self.options[name].default if name in self.options else None
         value = variables.get(name, default)
         return value if isinstance(value, str) else None
+
+    def clients(self, variables: Mapping[str, object]) -> tuple[Client, ...]:
+        """The programs that a node with these `vars` runs on its network, one a role that has one.
+
+        Raises `StakeyardError` where a variable chooses a client that its role does not have.
+        """
+        given = {name: option.default for name, option in self.options.items()} | dict(variables)
+        network = self.network(variables)
+        return tuple(software.client(given, network) for software in self.software)
 
 
 @dataclass(frozen=True)
@@ -224,7 +236,8 @@ def _kind(directory: Path, file: NodeFile, files: Mapping[str, NodeFile]) -> Kin
             raise StakeyardError(f"{place}: roles: there is no role {shown(name)}; correct it.")
     names, given = roles_used(directory, (HOST, *file.roles))
     parts = tuple(files[name] for name in file.roles if name in files)
-    return Kind(file, parts, tuple(read_role(directory / name) for name in names), given)
+    software = tuple(found for part in parts if (found := read_software(directory, part)))
+    return Kind(file, parts, tuple(read_role(directory / name) for name in names), given, software)
 
 
 def _check(path: Path, kind: Kind, host: NodeFile) -> None:
@@ -240,6 +253,10 @@ def _check(path: Path, kind: Kind, host: NodeFile) -> None:
                     problem = f"the role {owners[name]} has this name already; choose another."
                     raise StakeyardError(f"{path}: {part}.{name}: {problem}")
                 owners[name] = file.kind
+    for software in kind.software:
+        for key in (software.rule.variable, software.rule.release):
+            if key and key not in kind.options:
+                raise StakeyardError(f"{path}: client: {shown(key)} is no variable of the role; correct it.")
     variable = kind.network_variable
     option = kind.options.get(variable) if variable else None
     for place, values in (entry for file in kind.parts for entry in file.per_network()):

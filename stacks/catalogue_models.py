@@ -112,6 +112,28 @@ class SignerRule(Model):
     silence_seconds: PerNetwork[Positive] = Field(description="Seconds of the same; both must have passed.")
 
 
+class ClientRule(Model):
+    """The program that the role runs on the chain's network, and where its releases and forks are written."""
+
+    name: Token | None = Field(default=None, description="The client's name, for a role that knows one only.")
+    variable: Token | None = Field(
+        default=None, description="The variable that chooses the client, for a role with a file of clients/ for each."
+    )
+    release: Token = Field(description="The variable that chooses a release of the client's artifacts.yml.")
+    networks: Text | None = Field(
+        default=None, description="The file that knows the networks' oldest releases and forks, from the role's folder."
+    )
+    private: tuple[Token, ...] = Field(
+        default=(), description="Networks without strangers, on which releases for labs may run."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.name is None) == (self.variable is None):
+            refuse("client must say either name or variable; give one of them.")
+        return self
+
+
 class NodeFile(Model):
     """A whole node.yml."""
 
@@ -122,6 +144,7 @@ class NodeFile(Model):
     network_variable: Token | None = Field(
         default=None, description="The variable that selects the chain network; values may then be given per network."
     )
+    client: ClientRule | None = Field(default=None, description="The role's program on the chain's network.")
     signer: SignerRule | None = Field(
         default=None, description="For kinds that sign: where keys and history are. A key is then named once only."
     )
