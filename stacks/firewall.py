@@ -89,11 +89,32 @@ def _ranges(fleet: Fleet, node: Node, who: str, users: Iterable[Node] = ()) -> t
 
 def users(fleet: Fleet, node: Node, port: Port, catalogue: Catalogue) -> list[Node]:
     """The nodes that name this one under `uses` for the service that listens on `port`."""
-    return [
-        other
-        for other in fleet.nodes.values()
-        if port.role in catalogue.kind(other.kind).uses and any(fleet.nodes[name] is node for name in other.uses)
-    ]
+    return [other for other in _using(fleet).get(id(node), ()) if port.role in catalogue.kind(other.kind).uses]
+
+
+def _using(fleet: Fleet) -> Mapping[int, list[Node]]:
+    """The nodes that name a node under `uses`, by that node's identity.
+
+    Made once a fleet: every node asks, and a fleet does not change.
+    """
+    if _last.nodes is not fleet.nodes:
+        found: dict[int, list[Node]] = {}
+        for other in fleet.nodes.values():
+            for used in {id(fleet.nodes[name]) for name in other.uses}:
+                found.setdefault(used, []).append(other)
+        _last.nodes, _last.using = fleet.nodes, found
+    return _last.using
+
+
+@dataclass
+class _Using:
+    """What `_using` found last; `nodes` is kept with it, so that an identity in it stays that node's."""
+
+    nodes: Mapping[str, Node]
+    using: Mapping[int, list[Node]]
+
+
+_last = _Using({}, {})
 
 
 def rules(fleet: Fleet, kind: str, catalogue: Catalogue) -> list[Rule]:

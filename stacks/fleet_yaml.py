@@ -10,8 +10,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from stacks.errors import StakeyardError
 from stacks.fleet_text import MAX_DEPTH, clean, key_path, shown
 
-LARGEST = 1 << 20
-"""Bytes; a stack file of 500 nodes is smaller."""
+LARGEST = 4 << 20
+"""Bytes; a stack file of 2000 nodes is smaller."""
 
 
 class _Loader(yaml.SafeLoader):

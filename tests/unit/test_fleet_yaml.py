@@ -66,7 +66,7 @@ def test_no_tag_runs_code_even_in_a_role(tag: str) -> None:
 
 def test_a_file_of_the_largest_size_is_read() -> None:
     assert parse_yaml(b"a: 1\n" + b"#" * (LARGEST - 5)) == {"a": 1}
-    with pytest.raises(StakeyardError, match=r"^is larger than 1 MiB"):
+    with pytest.raises(StakeyardError, match=r"^is larger than 4 MiB"):
         parse_yaml(b"a: 1\n" + b"#" * (LARGEST - 4))
 
 
