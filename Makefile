@@ -33,7 +33,7 @@ lint: ready ## Style and types.
 	.venv/bin/mypy
 	PATH="$$PWD/.venv/bin:$$PATH" ANSIBLE_HOME=.state/ansible .venv/bin/ansible-lint --offline --strict roles
 	.venv/bin/yamllint --strict .
-	git ls-files -z '*.sh' .ci/run tests/run stacks/plugin/pulumi-resource-stakeyard | xargs -0 shellcheck
+	git ls-files -z '*.sh' .ci/run tests/run stacks/plugin/pulumi-resource-stakeyard stacks/plugin/pulumi-analyzer-policy-stakeyard | xargs -0 shellcheck
 	.venv/bin/python -m stacks.schema --check
 
 .PHONY: unit

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from stacks.fleet_backup import Backup
+from stacks.fleet_policy import Policies
 from stacks.fleet_types import (
     Address,
     Count,
@@ -188,7 +189,7 @@ class Fleet(Model):
     groups: dict[Name, Annotated[Group, BeforeValidator(_policy_alone, json_schema_input_type=Policy | Group)]] = Field(
         default_factory=dict, description="Server groups by name: a policy, or a mapping with `policy` and `hosts`."
     )
-    nodes: dict[Name, Node] = Field(min_length=1, max_length=500, description="The nodes by name.")
+    nodes: dict[Name, Node] = Field(min_length=1, max_length=2000, description="The nodes by name.")
     waves: tuple[tuple[Name, ...], ...] = Field(
         default=(),
         description="Order of convergence: a wave starts when the one before is healthy. Names every node once; "
@@ -198,6 +199,8 @@ class Fleet(Model):
     backup: Backup | None = Field(
         default=None, description="Backups of the nodes whose kinds have something to back up, such as signers."
     )
+
+    policy: Policies = Field(default_factory=Policies, description="Limits and waivers of the policies.")
 
     @property
     def rollout(self) -> tuple[tuple[str, ...], ...]:

@@ -3,14 +3,15 @@
 from ipaddress import IPv4Address
 
 from stacks.catalogue import Catalogue
+from stacks.encryption import ENCRYPTED, KEY_ID, by_metadata
 from stacks.fleet_machine import Machine, check_keys
 from stacks.fleet_models import Fleet, GoldenImage, Volume
 from stacks.fleet_rules_nodes import check_kinds
 from stacks.fleet_text import near, refusal, shown
+from stacks.policy.rules import BY_ID
 
 OTC_EXTERNAL = "admin_external_net"
 OTC_VOLUME_TYPES = ("SATA", "SAS", "GPSSD", "SSD", "ESSD", "co-p1", "uh-l1")
-ENCRYPTED, KEY_ID = "__system__encrypted", "__system__cmkid"
 
 
 def check(fleet: Fleet, catalogue: Catalogue, machine: Machine) -> None:
@@ -22,6 +23,7 @@ def check(fleet: Fleet, catalogue: Catalogue, machine: Machine) -> None:
     _encryption(fleet)
     check_kinds(fleet, catalogue)
     _waves(fleet)
+    _waivers(fleet)
     check_keys(fleet, machine)
 
 
@@ -136,14 +138,18 @@ def _placement(fleet: Fleet) -> None:
                 f"{path}.root_volume",
                 f"an image that boots by {image.boot} cannot boot from a volume; use an image with boot: disk.",
             )
+    zones: dict[str, list[str]] = {name: [] for name in fleet.groups}
+    for node in fleet.nodes.values():
+        if node.group:
+            zones[node.group].append(node.zone)
     for name, group in fleet.groups.items():
-        members = {key: node for key, node in fleet.nodes.items() if node.group == name}
+        members = zones[name]
         if group.policy == "anti-affinity" and group.hosts is not None and len(members) > group.hosts:
             raise refusal(
                 f"groups.{name}",
                 f"{len(members)} nodes need a host each, but the cloud has {group.hosts}; take nodes out of the group.",
             )
-        if group.policy == "affinity" and len({node.zone for node in members.values()}) > 1:
+        if group.policy == "affinity" and len(set(members)) > 1:
             raise refusal(f"groups.{name}", "its nodes must share a host but their zones differ; put them in one zone.")
 
 
@@ -151,7 +157,7 @@ def _encryption(fleet: Fleet) -> None:
     if fleet.encryption != "required":
         return
     for path, volume in _volumes(fleet):
-        if volume.metadata.get(ENCRYPTED) != "1" or not volume.metadata.get(KEY_ID):
+        if not by_metadata(volume.metadata):
             raise refusal(
                 f"{path}.metadata",
                 f"encryption is required; set {ENCRYPTED} to '1' and {KEY_ID} to the id of a KMS key.",
@@ -173,3 +179,13 @@ def _waves(fleet: Fleet) -> None:
     missing = [name for name in fleet.nodes if name not in seen]
     if fleet.waves and missing:
         raise refusal("waves", f"{missing[0]} is in no wave; name each node once.")
+
+
+def _waivers(fleet: Fleet) -> None:
+    for index, waiver in enumerate(fleet.policy.waivers):
+        path = f"policy.waivers[{index}].rule"
+        if waiver.rule not in BY_ID:
+            known = [rule.id for rule in BY_ID.values() if rule.waivable]
+            raise refusal(path, f"{shown(waiver.rule)} is no rule; {near(waiver.rule, known, 'docs/policies.md')}")
+        if not BY_ID[waiver.rule].waivable:
+            raise refusal(path, f"{waiver.rule} cannot be waived; settle the waiver that it is about.")

@@ -6,6 +6,7 @@ from stacks.catalogue import Catalogue, Kind, Resolved
 from stacks.errors import StakeyardError
 from stacks.fleet_models import Fleet, Node
 from stacks.fleet_text import near, refusal, shown
+from stacks.policy.signers import spelling
 
 GIVEN = "stakeyard_"
 """Prefix of the variables that the program itself gives every host."""
@@ -116,9 +117,9 @@ def _signers(fleet: Fleet, catalogue: Catalogue) -> None:
         if not node.signing_keys:
             raise refusal(path, f"nodes of kind {node.kind} sign; name the public ids of their keys.")
         for index, key in enumerate(node.signing_keys):
-            spelling = key.casefold().removeprefix("0x")
-            if spelling in owners:
+            written = spelling(key)
+            if written in owners:
                 raise refusal(
-                    f"{path}[{index}]", f"{shown(key)} is a key of {owners[spelling]} too; one key has one signer."
+                    f"{path}[{index}]", f"{shown(key)} is a key of {owners[written]} too; one key has one signer."
                 )
-            owners[spelling] = name
+            owners[written] = name

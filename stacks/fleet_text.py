@@ -15,7 +15,7 @@ MAX_DEPTH = 32
 """Levels of nesting in a stack file; a real one needs about eight."""
 
 _LONGEST = 80
-_MOST_WORDS = 12
+_MOST_WORDS = 13
 _REMEDIES = {
     "pin": "write recorded, or the id of the image, as clouds replace images under one name.",
     "type": "name a volume type of the cloud.",
@@ -69,8 +69,8 @@ def key_path(parts: Iterable[object], whole: str = "fleet") -> str:
     return path or whole
 
 
-def near(word: str, known: Iterable[str]) -> str:
-    """`did you mean x?`, or the known words where none is near."""
+def near(word: str, known: Iterable[str], where: str = "docs/stack-file.md") -> str:
+    """`did you mean x?`, or the known words where none is near; too many are left to the page `where`."""
     words = sorted(known)
     close = difflib.get_close_matches(word[:200], words, n=1, cutoff=0.6)
     if close:
@@ -78,7 +78,7 @@ def near(word: str, known: Iterable[str]) -> str:
     if not words:
         return "none is known here, so remove it."
     if len(words) > _MOST_WORDS:
-        return "see docs/stack-file.md for those that are known."
+        return f"see {where} for those that are known."
     return f"use {either(words)}."
 
 

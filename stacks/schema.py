@@ -1,7 +1,7 @@
-"""The stack file's JSON Schema and its reference, both generated from the models.
+"""The stack file's JSON Schema, its reference and the page of policies, all generated.
 
-`python -m stacks.schema` writes docs/stack-file.schema.json (what an editor completes from) and docs/stack-file.md;
-with `--check` it writes nothing and fails where a committed file differs.
+`python -m stacks.schema` writes docs/stack-file.schema.json (what an editor completes from), docs/stack-file.md
+and docs/policies.md; with `--check` it writes nothing and fails where a committed file differs.
 """
 
 import argparse
@@ -21,9 +21,13 @@ from stacks.errors import StakeyardError
 from stacks.fleet_backup import Backup, DirectoryRepository, ResticRepository
 from stacks.fleet_file import FLEET_KEY, StackFile
 from stacks.fleet_models import ExistingImage, Fleet, GoldenImage, Group, Network, Node, Operators, RootVolume, Volume
+from stacks.fleet_policy import Policies, Waiver
 from stacks.fleet_types import WIDEST_PUBLIC_RANGE
+from stacks.policy import handbook
+from stacks.policy.rules import BY_ID as RULES_BY_ID
 
 SCHEMA, REFERENCE = Path("docs/stack-file.schema.json"), Path("docs/stack-file.md")
+POLICIES = Path("docs/policies.md")
 
 _TYPES = {"str": "string", "path": "string", "int": "integer", "float": "number"}
 _TYPES |= {"bool": "boolean", "list": "array", "dict": "object"}
@@ -41,6 +45,7 @@ RULES = (
     "An existing image without a pin: clouds replace images under one name.",
     "On Open Telekom Cloud (`platform: otc`): other networks than `admin_external_net`, other policies than "
     "`anti-affinity`, other volume types than its own, images that do not boot from disk.",
+    "A waiver of a rule that does not exist, without a reason, or without a last day.",
     "Plain scalars that readers of YAML disagree about (`0755`, `1_000`, dates), tags, tabs, anchors, two documents.",
 )
 _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
@@ -56,6 +61,8 @@ _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("Backup", "backup", Backup),
     ("Directory of backups", "backup.repository", DirectoryRepository),
     ("restic repository of backups", "backup.repository", ResticRepository),
+    ("Policy", "policy", Policies),
+    ("Waiver", "policy.waivers[]", Waiver),
 )
 
 
@@ -64,6 +71,7 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
     schema = Fleet.model_json_schema()
     definitions = schema.pop("$defs")
     definitions["Fleet"] = schema
+    definitions["Waiver"]["properties"]["rule"]["enum"] = [rule.id for rule in RULES_BY_ID.values() if rule.waivable]
     node = definitions["Node"]
     node["properties"]["kind"]["enum"] = sorted(catalogue.kinds)
     node["allOf"] = [_of_kind(kind) for _, kind in sorted(catalogue.kinds.items())]
@@ -188,7 +196,7 @@ def _cell(text: str) -> str:
 def outputs(catalogue: Catalogue) -> dict[Path, str]:
     """What each generated file must hold, by its path in the repository."""
     schema = json.dumps(json_schema(catalogue), indent=2, ensure_ascii=False) + "\n"
-    return {SCHEMA: schema, REFERENCE: reference(catalogue)}
+    return {SCHEMA: schema, REFERENCE: reference(catalogue), POLICIES: handbook.page()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
