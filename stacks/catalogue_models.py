@@ -130,7 +130,7 @@ class ClientRule(Model):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.name is None) == (self.variable is None):
-            refuse("client must say either name or variable; give one of them.")
+            refuse("must say either name or variable; give one of them.")
         return self
 
 
