@@ -221,3 +221,13 @@ def test_who_is_used_opens_its_port_to_its_users_alone() -> None:
     assert "query" not in {port.name for port in open_ports(fleet, fleet.nodes["ledger-2"], invented())}
     egress = {rule.name: rule.destinations for rule in open_egress(fleet, signer, invented())}
     assert egress["query"] == ("10.77.0.11/32",)
+
+
+def test_who_uses_whom_is_asked_of_the_fleet_at_hand_and_not_of_one_before() -> None:
+    fleet = load()
+    query = Port("query", "tcp", 7002, "users", "ledger")
+    assert users(fleet, fleet.nodes["ledger-1"], query, invented())
+    alone = {name: node.model_copy(update={"uses": ()}) for name, node in fleet.nodes.items()}
+    changed = fleet.model_copy(update={"nodes": alone})
+    assert users(changed, changed.nodes["ledger-1"], query, invented()) == []
+    assert users(fleet, fleet.nodes["ledger-1"], query, invented()) == [fleet.nodes["signer-1"]]
