@@ -63,6 +63,8 @@ def on_resource(context: Context, resource: Resource) -> Iterator[Breach]:
         yield Breach(resource.key, f"{resource.name} {problem}", context.owner(resource))
     if resource.type != RULE or inputs.get("direction") != "ingress" or inputs.get("remoteGroupId"):
         return
+    if resource.unknown & {"remoteGroupId", "remoteIpPrefix", "protocol", "portRangeMin", "portRangeMax"}:
+        return
     prefix = inputs.get("remoteIpPrefix")
     if world(prefix):
         protocol = str(inputs.get("protocol") or "any")

@@ -35,7 +35,7 @@ def on_fleet(context: Context) -> Iterator[Breach]:
 
 def on_resource(context: Context, resource: Resource) -> Iterator[Breach]:
     """Judge a volume."""
-    if resource.type != VOLUME or not resource.stays:
+    if resource.type != VOLUME or not resource.stays or resource.unknown & {"metadata", "volumeType"}:
         return
     metadata = resource.inputs.get("metadata")
     kind = resource.inputs.get("volumeType")

@@ -15,9 +15,10 @@ pack:
 
     stakeyard pulumi preview --policy-pack stacks/policy
 
-An *error* refuses the change, a *warning* asks for a second look. The stack file's [`policy`](stack-
-file.md#policy) sets the limits. Judged on: **fleet** (the stack file), **resource** (each resource of a
-preview or state), **stack** (all of them together).
+An *error* refuses the change, a *warning* asks for a second look. The limits are in the stack file's
+[`policy`](stack-file.md#policy). Judged on: **fleet** (the stack file), **resource** (each resource of a preview
+or a state), **stack** (all of them together), **change** (what a preview would do to a resource; Pulumi does not
+tell that to its policy packs). What is not known before an update is judged when it is.
 """
 _WAIVERS = """## Waiving a finding
 
@@ -62,6 +63,7 @@ def _lines() -> Iterator[str]:
 
 
 def _levels(rule: Rule) -> Iterator[str]:
-    judged = {"fleet": rule.fleet, "resource": rule.resource, "stack": rule.resources}
+    single = "change" if rule.of_changes else "resource"
+    judged = {"fleet": rule.fleet, single: rule.resource, "stack": rule.resources}
     # The two rules on waivers have no judge of their own: check.py speaks for them.
     yield from [name for name, judge in judged.items() if judge] or ["waivers"]

@@ -28,10 +28,12 @@ class Resource:
     name: str
     urn: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    """Without those that are not known yet."""
+    """Without what is not known yet."""
     protect: bool = False
     operation: Operation | None = None
     """What a preview would do; None for nothing, and for a resource of a state."""
+    unknown: frozenset[str] = frozenset()
+    """Names of inputs that are not known yet: a rule that depends on one waits until it is."""
 
     @property
     def key(self) -> str:
@@ -121,6 +123,8 @@ class Rule:
     """Judges one resource by itself."""
     resources: Callable[[Context, Sequence[Resource]], Iterable[Breach]] | None = None
     """Judges all resources together."""
+    of_changes: bool = False
+    """Whether it judges what would be done to a resource, and not what it is."""
     waivable: bool = True
 
     def on_fleet(self, context: Context) -> Iterator[Breach]:

@@ -5,19 +5,19 @@ the same stack file that the program reads. A rule becomes a policy on single re
 it is made, and one on the whole stack, for what it says of the fleet or of all resources together.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import pulumi
 import pulumi_policy as pack
-from pulumi_policy.proxy import UnknownValueError
 
 from stacks.catalogue import load_catalogue
 from stacks.errors import StakeyardError
 from stacks.fleet import load_fleet
 from stacks.policy.check import finding, waiver_of
+from stacks.policy.inputs import known, unknown
 from stacks.policy.model import Breach, Context, Resource, Rule
 from stacks.policy.rules import RULES
 from stacks.preview.model import Finding
@@ -47,6 +47,8 @@ def policies(given: Callable[[], Context] = context) -> list[pack.Policy]:
     """The table as Pulumi's policies."""
     made: list[pack.Policy] = []
     for rule in RULES:
+        if rule.of_changes:
+            continue  # Pulumi tells a pack what there will be, and not what would be done to it
         if rule.resource:
             made.append(
                 pack.ResourceValidationPolicy(
@@ -65,7 +67,7 @@ def policies(given: Callable[[], Context] = context) -> list[pack.Policy]:
 
 def _on_resource(rule: Rule, given: Callable[[], Context]) -> Callable[[pack.ResourceValidationArgs, Report], None]:
     def validate(args: pack.ResourceValidationArgs, report: Report) -> None:
-        resource = Resource(args.resource_type, args.name, args.urn, known(args.props), bool(args.opts.protect))
+        resource = _made(args.resource_type, args.name, args.urn, args.props, args.opts.protect)
         _report(rule, given, lambda context: rule.resource(context, resource) if rule.resource else (), report)
 
     return validate
@@ -84,7 +86,11 @@ def _on_stack(rule: Rule, given: Callable[[], Context]) -> Callable[[pack.StackV
 
 
 def _resource(given: pack.PolicyResource) -> Resource:
-    return Resource(given.resource_type, given.name, given.urn, known(given.props), bool(given.opts.protect))
+    return _made(given.resource_type, given.name, given.urn, given.props, given.opts.protect)
+
+
+def _made(type_: str, name: str, urn: str, props: Mapping[str, Any], protect: bool) -> Resource:
+    return Resource(type_, name, urn, known(props), bool(protect), unknown=unknown(props))
 
 
 def _report(
@@ -105,24 +111,3 @@ def _report(
 def sentence(each: Finding) -> str:
     """A finding on one line: where, and what to do."""
     return f"{each.key}: {each.sentence}"
-
-
-def known(value: Any) -> Any:
-    """The value as plain data, without what Pulumi does not know yet (it raises where that is touched)."""
-    if isinstance(value, Mapping):
-        found = {}
-        for key in value:
-            try:
-                found[key] = known(value[key])
-            except UnknownValueError:
-                continue
-        return found
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        entries = []
-        for index in range(len(value)):
-            try:
-                entries.append(known(value[index]))
-            except UnknownValueError:
-                continue
-        return entries
-    return value

@@ -35,6 +35,7 @@ RULES = (
         "An update that deletes or replaces a floating address, a port or a key volume, outside throw-away stacks.",
         "Keep the node's name, address, zone and volume; retire keys first.",
         resource=kept.lost,
+        of_changes=True,
     ),
     Rule(
         "one-signer",

@@ -19,7 +19,8 @@ from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
 from stacks.paths import REPOSITORY
-from stacks.policy.pack import known, policies
+from stacks.policy.inputs import known, unknown
+from stacks.policy.pack import policies
 from stacks.policy.rules import RULES
 from tools import build as tools
 from tools.parts import load
@@ -28,6 +29,7 @@ PACK = REPOSITORY / "stacks/policy"
 STARTER = REPOSITORY / "stacks/plugin/pulumi-analyzer-policy-stakeyard"
 RULE = "openstack:networking/secGroupRule:SecGroupRule"
 PORT = "openstack:networking/port:Port"
+VOLUME = "openstack:blockstorage/volume:Volume"
 SSH = {"direction": "ingress", "protocol": "tcp", "portRangeMin": 22, "portRangeMax": 22}
 WORLD = {**SSH, "remoteIpPrefix": "0.0.0.0/0"}
 
@@ -83,7 +85,7 @@ def analyzed(stub: analyzer_pb2_grpc.AnalyzerStub, type_: str, inputs: Mapping[s
 def test_the_engine_is_told_of_every_rule_that_it_can_judge(fleet: dict[str, Any]) -> None:
     with serving(fleet) as stub:
         info = stub.GetAnalyzerInfo(empty_pb2.Empty())
-    judged = {rule.id for rule in RULES if rule.fleet or rule.looks_at_resources}
+    judged = {rule.id for rule in RULES if (rule.fleet or rule.looks_at_resources) and not rule.of_changes}
     assert {policy.name.removesuffix("-fleet") for policy in info.policies} == judged
     levels = {policy.name.removesuffix("-fleet"): policy.enforcementLevel for policy in info.policies}
     expected = {"error": analyzer_pb2.MANDATORY, "warning": analyzer_pb2.ADVISORY}
@@ -135,8 +137,18 @@ def test_a_stack_file_that_is_refused_is_said_and_refuses(fleet: dict[str, Any])
 
 
 def test_what_is_not_known_yet_is_left_out() -> None:
-    values = unknown_checking_proxy({"a": UNKNOWN_STRING_VALUE, "b": {"c": [UNKNOWN_STRING_VALUE, 1], "d": "e"}})
-    assert known(values) == {"b": {"c": [1], "d": "e"}}
+    values = {"a": UNKNOWN_STRING_VALUE, "b": {"c": [UNKNOWN_STRING_VALUE, 1], "d": "e"}, "f": [{"g": 1}]}
+    for given in (values, unknown_checking_proxy(values)):
+        assert known(given) == {"b": {"c": [1], "d": "e"}, "f": [{"g": 1}]}
+        assert unknown(given) == {"a", "b"}
+
+
+def test_a_rule_waits_for_what_it_depends_on(fleet: dict[str, Any]) -> None:
+    with serving(fleet) as stub:
+        assert not analyzed(stub, RULE, {**SSH, "remoteGroupId": UNKNOWN_STRING_VALUE}, protect=False)
+        assert analyzed(stub, RULE, SSH, protect=False), "without either it is open to everyone"
+        assert not analyzed(stub, VOLUME, {"metadata": {"__system__cmkid": UNKNOWN_STRING_VALUE}}, protect=True)
+        assert analyzed(stub, VOLUME, {"metadata": {}}, protect=True)
 
 
 def test_names_of_policies_are_unique() -> None:
