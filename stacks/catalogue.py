@@ -1,6 +1,6 @@
 """The kinds of node, read from roles/*/node.yml: the only thing the program knows about chains."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -78,6 +78,14 @@ class Signer:
 
 
 @dataclass(frozen=True)
+class Downtime:
+    """Seconds that a node is expected to be without its service: when it is restarted, and on another server."""
+
+    restart: int
+    server: int
+
+
+@dataclass(frozen=True)
 class Resolved:
     """A kind as it is for one node's variables, with what `host` adds."""
 
@@ -91,6 +99,8 @@ class Resolved:
     volumes: Mapping[str, VolumeNeed]
     files: tuple[FileRule, ...]
     signer: Signer | None
+    downtime: Downtime | None = None
+    """The longest of its parts; None where no part says it."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +205,7 @@ class Catalogue:
             volumes=MappingProxyType({need.name: need for part in kind.parts for need in _volumes(part, network)}),
             files=tuple(entry for file in files for entry in file.files),
             signer=next((_signer(part, network) for part in kind.parts if part.signer), None),
+            downtime=_downtime(kind.parts, network),
         )
 
 
@@ -319,4 +330,14 @@ def _signer(file: NodeFile, network: str | None) -> Signer | None:
         history=rule.history,
         silence_epochs=_for(rule.silence_epochs, network, "signer.silence_epochs"),
         silence_seconds=_for(rule.silence_seconds, network, "signer.silence_seconds"),
+    )
+
+
+def _downtime(parts: Iterable[NodeFile], network: str | None) -> Downtime | None:
+    rules = [part.downtime for part in parts if part.downtime]
+    if not rules:
+        return None
+    return Downtime(
+        restart=max(_for(rule.restart_seconds, network, "downtime.restart_seconds") for rule in rules),
+        server=max(_for(rule.server_seconds, network, "downtime.server_seconds") for rule in rules),
     )

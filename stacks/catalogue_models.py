@@ -133,6 +133,17 @@ class ClientRule(Model):
             refuse("must say either name or variable; give one of them.")
         return self
 
+class DowntimeRule(Model):
+    """How long a node of this kind is expected to be without its service; what a preview tells its reader."""
+
+    restart_seconds: PerNetwork[Positive] = Field(
+        description="Seconds from stopping the service until it works again, with all that its client waits for at "
+        "each start; per network where it differs."
+    )
+    server_seconds: PerNetwork[Positive] = Field(
+        description="Seconds of the same when its server is replaced and its volumes move."
+    )
+
 
 class NodeFile(Model):
     """A whole node.yml."""
@@ -157,6 +168,7 @@ class NodeFile(Model):
     files: tuple[FileRule, ...] = ()
     health: dict[Token, object] = Field(default_factory=dict, description="Free for the kind's own checks.")
     restore: RestoreRule = RestoreRule()
+    downtime: DowntimeRule | None = Field(default=None, description="Expected downtime; unknown where it is missing.")
 
     def per_network(self) -> Iterator[tuple[str, dict[str, object]]]:
         """Every value given per network, with its key path."""
@@ -170,6 +182,9 @@ class NodeFile(Model):
         if self.signer:
             yield from _each("signer.silence_epochs", self.signer.silence_epochs)
             yield from _each("signer.silence_seconds", self.signer.silence_seconds)
+        if self.downtime:
+            yield from _each("downtime.restart_seconds", self.downtime.restart_seconds)
+            yield from _each("downtime.server_seconds", self.downtime.server_seconds)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -176,7 +176,11 @@ def collect(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     mocks.set_mocks(Cloud(), request["project"], request["stack"], preview=False, monitor=monitor)
     pulumi.runtime.set_all_config(request["config"])
     program = str(Path(request["directory"]) / "stacks" / "__main__.py")
-    loop.run_until_complete(run_pulumi_func(lambda: runpy.run_path(program)))
+
+    def run() -> None:
+        runpy.run_path(program)
+
+    loop.run_until_complete(run_pulumi_func(run))
     for resource in monitor.declared:
         resource["outputs"] = {**resource["outputs"], **monitor.outputs.get(resource["urn"], {})}
     return monitor.declared

@@ -14,7 +14,7 @@ def sample(pattern: str) -> str:
     """The shortest text that comes to mind. Raises StakeyardError where none can be made."""
     try:
         text = _all(parser.parse(pattern))
-    except (re.error, LookupError, ValueError):
+    except (re.error, LookupError, StopIteration, ValueError):
         text = None
     if text is None or not re.search(pattern, text):
         raise StakeyardError(f"no name can be made up for {pattern!r}: write name_regex without look-arounds.")
@@ -26,26 +26,29 @@ def _all(parts: Any) -> str:
 
 
 def _one(kind: Any, value: Any) -> str:
-    if kind is code.LITERAL:
-        return chr(value)
-    if kind is code.NOT_LITERAL:
-        return next(letter for letter in _LETTERS if ord(letter) != value)
-    if kind is code.ANY:
-        return "a"
-    if kind is code.IN:
-        return next(letter for letter in _LETTERS if _within(value, letter))
-    if kind in (code.MAX_REPEAT, code.MIN_REPEAT, code.POSSESSIVE_REPEAT):
-        least, _, inner = value
-        return _all(inner) * least
-    if kind is code.SUBPATTERN:
-        return _all(value[-1])
-    if kind is code.ATOMIC_GROUP:
-        return _all(value)
-    if kind is code.BRANCH:
-        return _all(value[1][0])
-    if kind is code.AT:
-        return ""
-    raise LookupError(kind)
+    text: str
+    match str(kind):
+        case "LITERAL":
+            text = chr(value)
+        case "NOT_LITERAL":
+            text = next(letter for letter in _LETTERS if ord(letter) != value)
+        case "ANY":
+            text = "a"
+        case "IN":
+            text = next(letter for letter in _LETTERS if _within(value, letter))
+        case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+            text = _all(value[2]) * value[0]
+        case "SUBPATTERN":
+            text = _all(value[-1])
+        case "ATOMIC_GROUP":
+            text = _all(value)
+        case "BRANCH":
+            text = _all(value[1][0])
+        case "AT":
+            text = ""
+        case _:
+            raise LookupError(kind)
+    return text
 
 
 def _within(options: Any, letter: str) -> bool:

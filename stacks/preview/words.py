@@ -1,0 +1,50 @@
+"""The words that reports have for types of resources, operations and times."""
+
+from collections.abc import Mapping
+
+from stacks.preview.model import Change, Operation
+
+TYPES: Mapping[str, str] = {
+    "openstack:blockstorage/volume:Volume": "volume",
+    "openstack:compute/instance:Instance": "server",
+    "openstack:compute/keypair:Keypair": "login key",
+    "openstack:compute/serverGroup:ServerGroup": "server group",
+    "openstack:compute/volumeAttach:VolumeAttach": "volume attachment",
+    "openstack:images/image:Image": "image",
+    "openstack:networking/floatingIp:FloatingIp": "floating address",
+    "openstack:networking/floatingIpAssociate:FloatingIpAssociate": "address association",
+    "openstack:networking/network:Network": "network",
+    "openstack:networking/port:Port": "port",
+    "openstack:networking/router:Router": "router",
+    "openstack:networking/routerInterface:RouterInterface": "router interface",
+    "openstack:networking/secGroup:SecGroup": "security group",
+    "openstack:networking/secGroupRule:SecGroupRule": "security group rule",
+    "openstack:networking/subnet:Subnet": "subnet",
+    "pulumi:index:Stash": "recorded image",
+    "stakeyard:index:Convergence": "software",
+    "stakeyard:index:FleetChecks": "fleet checks",
+    "stakeyard:index:HostKey": "host key",
+}
+VERBS: Mapping[Operation, str] = {"create": "create", "update": "change", "replace": "replace", "delete": "delete"}
+
+
+def kind_of(change: Change) -> str:
+    """A word for the resource's type."""
+    return TYPES.get(change.type, change.type.rpartition(":")[2])
+
+
+def duration(seconds: int) -> str:
+    """Roughly this long.
+
+    >>> duration(45), duration(300), duration(7260)
+    ('45 s', '5 min', '2 h')
+    """
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """A number with its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
