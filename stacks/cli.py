@@ -130,6 +130,25 @@ def backup_command(node: Annotated[str, typer.Argument(help="Node of the stack f
     rebuild_command.back_up(workspace, node, console)
 
 
+@app.command("preview")
+def preview_command(
+    stack: Stack = "lab",
+    *,
+    base: Annotated[str | None, typer.Option(help="Revision to compare with, such as origin/main.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for preview.md, preview.json and preview.sarif.")] = None,
+    mocked: Annotated[
+        bool | None, typer.Option("--mocked/--asked", help="Ask no cloud, or insist on asking it.")
+    ] = None,
+) -> None:
+    """Say what an update would change, how risky it is and which policies it breaks; change nothing.
+
+    Exit status: 0 safe, 2 needs review, 3 refused by policy, 1 failed.
+    """
+    from stacks.preview import command  # noqa: PLC0415
+
+    raise typer.Exit(int(command.run(command.Request(stack, base, out, mocked), console)))
+
+
 @app.command("check")
 def check(files: Annotated[list[Path], typer.Argument(help="Stack files to check.")]) -> None:
     """Say what is wrong in stack files, without a cloud."""

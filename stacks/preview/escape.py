@@ -40,6 +40,12 @@ def prose(text: str) -> str:
     return re.sub(r"^([-+/=]|\d+[.)])", r"&#8203;\1", line)
 
 
+def html(text: str) -> str:
+    """The text inside an HTML tag, where there is no Markdown."""
+    line = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _CALLS.sub(lambda match: match.group() if match.group() == "&" else f"{match.group()}<!-- -->", line)
+
+
 def block(text: str, language: str, longest: int) -> str:
     """The text as a fenced block, without what is after `longest` characters."""
     kept = "".join(_visible(character, keep="\n\t") for character in text.replace("\r\n", "\n")).strip("\n")

@@ -6,7 +6,7 @@ What decides stands first and is never cut: verdict, table, findings. Details fo
 from collections.abc import Iterable, Iterator, Sequence
 
 from stacks.preview import risk
-from stacks.preview.escape import block, code, prose
+from stacks.preview.escape import block, code, html, prose
 from stacks.preview.model import Change, Finding, Inside, Node, Preview, Verdict
 from stacks.preview.words import TYPES, VERBS, count, kind_of
 
@@ -17,6 +17,7 @@ _FINDINGS = 12_000
 _NOTES = 5_000
 _ROW_CHANGES = 160
 _DIFF = 4_000
+_PART = 10_000
 _VALUE = 160
 _MOST_IN_A_ROW = 6
 _VERDICTS = {
@@ -187,11 +188,11 @@ def details(preview: Preview) -> Iterator[str]:
     else:
         first, rest = nodes, []
     for node in first:
-        yield folded(f"{code(node.name)} ({prose(node.kind)})", node.changes, node.inside)
+        yield folded(f"{node.name} ({node.kind})", node.changes, node.inside)
     if shared:
         yield shared
     for node in rest:
-        yield folded(f"{code(node.name)} ({prose(node.kind)})", node.changes, node.inside)
+        yield folded(f"{node.name} ({node.kind})", node.changes, node.inside)
 
 
 def folded(title: str, changes: Sequence[Change], inside: Inside | None) -> str:
@@ -200,13 +201,7 @@ def folded(title: str, changes: Sequence[Change], inside: Inside | None) -> str:
     if not parts:
         return ""
     # A blank line on both sides makes Markdown of what is inside the tags.
-    return "\n\n".join([f"<details><summary>{_html(title)}</summary>", *parts, "</details>"])
-
-
-def _html(title: str) -> str:
-    """A title with code spans as HTML: inside `<summary>` there is no Markdown."""
-    text = title.replace("`", "")
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\\|", "|")
+    return "\n\n".join([f"<details><summary>{html(title)}</summary>", *parts, "</details>"])
 
 
 def change_list(changes: Iterable[Change]) -> str:
@@ -230,7 +225,7 @@ def change_list(changes: Iterable[Change]) -> str:
     for verb, kind, names, differences in groups.values():
         lines.append(f"- **{verb}** {prose(kind)} {_named(names)}")
         lines += differences
-    return "\n".join(lines)
+    return "\n".join(_fitting(lines, _PART, "line"))
 
 
 def _differences(change: Change) -> Iterator[str]:
@@ -259,10 +254,18 @@ def inside_part(inside: Inside | None) -> str:
     parts = [f"{how}{reason}"]
     if inside.how == "seen" and not inside.tasks:
         parts.append("No task would change anything.")
+    room, left = _PART, 0
     for task in inside.tasks:
-        parts.append(f"- {code(task.role)} {prose(task.name)}")
+        told = [f"- {code(task.role)} {prose(task.name)}"]
         if task.diff:
-            parts.append(block(task.diff, "diff", _DIFF))
+            told.append(block(task.diff, "diff", _DIFF))
+        room -= sum(map(len, told))
+        if room >= 0:
+            parts += told
+        else:
+            left += 1
+    if left:
+        parts.append(f"- {count(left, 'more task')} in `preview.json`")
     return "\n\n".join(parts)
 
 
@@ -275,7 +278,7 @@ def fill(text: str, parts: Sequence[str]) -> str:
     for part in parts:
         if not part:
             continue
-        if left == 0 and len(part) + 2 <= room:
+        if len(part) + 2 <= room:
             kept.append(part)
             room -= len(part) + 2
         else:

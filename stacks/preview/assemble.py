@@ -1,0 +1,70 @@
+"""From Pulumi's steps, the fleets and what was seen inside hosts to a preview: pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from stacks.catalogue import Catalogue, Downtime
+from stacks.errors import StakeyardError
+from stacks.fleet_models import Fleet
+from stacks.preview import risk
+from stacks.preview.model import Change, Inside, Node
+from stacks.preview.steps import Step, change
+
+CONVERGENCE = "stakeyard:index:Convergence"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a node that changes."""
+
+    kind: str
+    about: risk.About
+    downtime: Downtime | None
+
+
+def updated(steps: Iterable[Step]) -> dict[str, Step]:
+    """The nodes whose software would change on the server that they have: a look inside can show what."""
+    return {step.node: step for step in steps if step.type == CONVERGENCE and step.operation == "update" and step.node}
+
+
+def nodes(
+    steps: Sequence[Step], fleet: Fleet, base: Fleet | None, catalogue: Catalogue, insides: Mapping[str, Inside]
+) -> tuple[tuple[Node, ...], tuple[Change, ...]]:
+    """What changes of each node, and of what nodes share."""
+    by_node: dict[str, list[Step]] = {}
+    shared: list[Change] = []
+    for step in steps:
+        if step.node is None:
+            shared.append(change(step))
+        else:
+            by_node.setdefault(step.node, []).append(step)
+    made = []
+    for name in sorted({*by_node, *insides}):
+        own = by_node.get(name, [])
+        found = known(name, own, fleet, base, catalogue)
+        node = Node(
+            name=name,
+            kind=found.kind,
+            signs=found.about.signs,
+            changes=tuple(map(change, own)),
+            inside=insides.get(name),
+        )
+        made.append(risk.assessed(node, found.about, found.downtime))
+    return tuple(made), tuple(shared)
+
+
+def known(name: str, steps: Iterable[Step], fleet: Fleet, base: Fleet | None, catalogue: Catalogue) -> Known:
+    """What the stack file says of the node; of one that goes, what it said, or what its software had been told."""
+    node = fleet.nodes.get(name) or (base.nodes.get(name) if base else None)
+    software = next((step for step in steps if step.type == CONVERGENCE), None)
+    told = {**software.old_inputs, **software.inputs} if software else {}
+    kind = node.kind if node else str(told.get("kind") or "unknown")
+    rule = catalogue.kinds[kind].signer if kind in catalogue.kinds else None
+    signs = rule is not None or bool(told.get("signer"))
+    downtime = None
+    if node and kind in catalogue.kinds:
+        try:
+            downtime = catalogue.resolve(kind, node.vars).downtime
+        except StakeyardError:
+            downtime = None  # a base whose network this catalogue does not know any more
+    return Known(kind, risk.About(signs, f"{name}-{rule.volume}" if rule else ""), downtime)

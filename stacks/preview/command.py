@@ -1,0 +1,155 @@
+"""`stakeyard preview`: policies, Pulumi, the look inside hosts, and the reports."""
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import openstack
+from keystoneauth1.exceptions import ClientException
+from openstack.exceptions import SDKException
+from rich.console import Console
+from rich.markdown import Markdown
+
+from stacks.catalogue import Catalogue, load_catalogue
+from stacks.errors import StakeyardError
+from stacks.fleet import Fleet, load_fleet, load_stack_file
+from stacks.preview import assemble, checkout, markdown, mocked, report, risk
+from stacks.preview.model import Preview, Verdict
+from stacks.preview.seams import Look, Looking, NoPolicies, Policies, no_look
+from stacks.preview.secrets import scrub, scrubbed
+from stacks.preview.steps import steps
+from stacks.workspace import Workspace
+
+MOCKED_NOTES = (
+    "The operators' key files, encrypted values and identifiers of the cloud are placeholders; the golden image is "
+    "the one that this revision would build.",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be previewed."""
+
+    stack: str
+    base: str | None = None
+    """A revision of the repository to compare with; without one, what is deployed."""
+    out: Path | None = None
+    mocked: bool | None = None
+    """Whether the cloud is mocked; None lets it depend on whether a cloud answers."""
+    repository: Path = field(default_factory=lambda: Workspace("").directory)
+
+    @property
+    def stack_file(self) -> Path:
+        """The stack file of the head."""
+        return self.repository / "stacks" / f"Pulumi.{self.stack}.yaml"
+
+
+def run(request: Request, console: Console, policies: Policies | None = None, look: Look = no_look) -> Verdict:
+    """Preview, write the reports and show the summary; the verdict is the command's exit status."""
+    try:
+        found = preview(request, policies or NoPolicies(), look)
+    except StakeyardError as error:
+        sentence = scrub(str(error))
+        if request.out:
+            report.write_failure(request.stack, sentence, request.out, request.stack_file)
+        console.print(f"stakeyard: {sentence}", style="red", markup=False, highlight=False)
+        return Verdict.FAILED
+    clean = risk.ordered(scrubbed(found))
+    if request.out:
+        report.write(clean, request.out, request.stack_file)
+    console.print(Markdown(markdown.summary(clean).partition("\n")[2]))
+    return risk.verdict(clean)
+
+
+def preview(request: Request, policies: Policies, look: Look) -> Preview:
+    """What would change. Raises StakeyardError with the sentence because of which there is no preview."""
+    catalogue = load_catalogue(request.repository / "roles")
+    if not request.stack_file.exists():
+        Workspace(request.stack, request.repository).prepare()  # says which stacks there are
+    with tempfile.TemporaryDirectory(prefix="stakeyard-preview-") as folder:
+        scratch = Path(folder)
+        head = checkout.read(request.repository, request.stack, scratch / "keys")
+        fleet = load_fleet(head.fleet, catalogue)
+        broken = policies.fleet(fleet, catalogue)
+        base, notes = _base(request, scratch)
+        cloud = _cloud(request, fleet)
+        if cloud == "mocked":
+            found = steps(mocked.digest(head, base, request.stack, scratch))
+            notes = (*notes, *MOCKED_NOTES)
+        else:
+            load_stack_file(request.stack_file, catalogue)  # with the operators' own key files
+            found = steps(_asked(request))
+        base_fleet = _fleet(base, catalogue)
+        updated = assemble.updated(found)
+        looking = Looking(
+            request.stack,
+            cloud,
+            fleet,
+            catalogue,
+            updated,
+            request.repository,
+            base.directory if base else None,
+            base_fleet,
+        )
+        insides = look(looking) if updated else {}
+        nodes, shared = assemble.nodes(found, fleet, base_fleet, catalogue, insides)
+        return Preview(
+            stack=request.stack,
+            base=_base_name(request, cloud),
+            cloud=cloud,
+            nodes=nodes,
+            shared=shared,
+            findings=(*broken, *policies.resources(fleet, found)),
+            notes=notes,
+        )
+
+
+def _base_name(request: Request, cloud: str) -> str:
+    if cloud != "mocked":
+        return "state"
+    return checkout.resolve(request.repository, request.base)[:12] if request.base else "nothing"
+
+
+def _base(request: Request, scratch: Path) -> tuple[checkout.Checkout | None, tuple[str, ...]]:
+    """The revision to compare with, and what the reader must know of it."""
+    if request.base is None:
+        return None, ()
+    commit = checkout.resolve(request.repository, request.base)
+    directory = scratch / "base"
+    checkout.extract(request.repository, commit, directory)
+    if not (directory / "stacks" / f"Pulumi.{request.stack}.yaml").exists():
+        return None, (f"Revision {commit[:12]} has no stack {request.stack}: everything is new.",)
+    return checkout.read(directory, request.stack, scratch / "keys"), ()
+
+
+def _fleet(base: checkout.Checkout | None, catalogue: Catalogue) -> Fleet | None:
+    """The base's fleet, as far as the head's models can read it."""
+    if base is None:
+        return None
+    try:
+        return load_fleet(base.fleet, catalogue)
+    except StakeyardError:
+        return None
+
+
+def _cloud(request: Request, fleet: Fleet) -> Literal["asked", "mocked"]:
+    if request.mocked is not None:
+        return "mocked" if request.mocked else "asked"
+    return "asked" if answers(fleet.cloud) else "mocked"
+
+
+def answers(cloud: str) -> bool:
+    """Whether the entry of clouds.yaml is there and its cloud lets us in."""
+    try:
+        openstack.connect(cloud=cloud).authorize()
+    except (SDKException, ClientException, OSError):
+        return False
+    return True
+
+
+def _asked(request: Request) -> dict[str, object]:
+    """What an update would do to what is deployed, with the cloud asked first."""
+    workspace = Workspace(request.stack, request.repository)
+    workspace.prepare()
+    return mocked.parsed(workspace.pulumi("preview", "--json", "--refresh", "--non-interactive", capture=True))
