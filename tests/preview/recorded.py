@@ -1,0 +1,114 @@
+"""Recorded pull requests: a repository with the base fleet, and one change on it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stacks.paths import REPOSITORY
+from stacks.preview.checkout import PARTS
+
+HERE = Path(__file__).parent / "scenarios"
+STACK = "fleet"
+STACK_FILE = f"stacks/Pulumi.{STACK}.yaml"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One pull request."""
+
+    name: str
+    title: str
+    exit: int
+    needs: str
+    change: Mapping[str, Any]
+
+    @property
+    def golden(self) -> Path:
+        """The comment as it was when somebody read it and found it right."""
+        return HERE / f"{self.name}.md"
+
+    @property
+    def missing(self) -> str:
+        """The module that it needs and this revision does not have."""
+        return "" if not self.needs or _there(self.needs) else self.needs
+
+
+def _there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@cache
+def scenarios() -> tuple[Scenario, ...]:
+    """All of them, in the order of their file."""
+    data = yaml.safe_load((HERE / "scenarios.yaml").read_text())
+    keys = ("title", "exit", "needs")
+    return tuple(
+        Scenario(
+            name,
+            told["title"],
+            told["exit"],
+            told.get("needs", ""),
+            {key: value for key, value in told.items() if key not in keys},
+        )
+        for name, told in data.items()
+    )
+
+
+def repository(target: Path) -> None:
+    """A git repository with this checkout's program and the base fleet, all in one commit."""
+    target.mkdir()
+    skip = shutil.ignore_patterns("__pycache__", "*.pyc", "Pulumi.*.yaml")
+    for part in PARTS:
+        source = REPOSITORY / part
+        if source.is_dir():
+            shutil.copytree(source, target / part, ignore=skip, symlinks=True)
+        else:
+            shutil.copy(source, target / part)
+    shutil.copy(HERE / "base.yaml", target / STACK_FILE)
+    git(target, "init", "--quiet", "--initial-branch=main")
+    git(target, "add", "--all")
+    git(target, "commit", "--quiet", "--message=Base")
+
+
+def git(directory: Path, *arguments: str) -> None:
+    """Run git with an identity of its own, at a moment of its own."""
+    names = {f"GIT_{who}_{what}": "test@example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    dates = dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2026-01-01T00:00:00Z")
+    env = {**os.environ, **names, **dates, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(["git", *arguments], cwd=directory, env=env, check=True)
+
+
+def apply(scenario: Scenario, directory: Path) -> None:
+    """Make the scenario's change in the working tree; every part of it must change something."""
+    change = scenario.change
+    for name, text in change.get("add", {}).items():
+        path = directory / name
+        path.write_text(path.read_text() + text)
+    for name, pairs in change.get("replace", {}).items():
+        path = directory / name
+        text = path.read_text()
+        for old, new in pairs:
+            assert old in text, f"{scenario.name}: {name} does not hold {old!r} any more"
+            text = text.replace(old, new, 1)
+        path.write_text(text)
+    if "set" in change:
+        path = directory / STACK_FILE
+        data = yaml.safe_load(path.read_text())
+        for place, value in change["set"].items():
+            *above, last = place.split(".")
+            at = data["config"]["stakeyard:fleet"]
+            for key in above:
+                at = at[key]
+            at[last] = value
+        path.write_text(yaml.safe_dump(data, sort_keys=False))

@@ -1,0 +1,53 @@
+"""Ten recorded pull requests, previewed without a cloud: each comment is the one that was read and found right.
+
+`STAKEYARD_GOLDEN=write` writes the comments anew; read them before they are committed.
+"""
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from stacks.preview.command import Request, run
+from tests.preview.recorded import STACK, Scenario, apply, scenarios
+
+
+@pytest.fixture
+def fleet(pristine: Path, tmp_path: Path) -> Path:
+    """A copy of the repository for one change."""
+    target = tmp_path / "fleet"
+    shutil.copytree(pristine, target, symlinks=True)
+    return target
+
+
+def preview(fleet: Path, out: Path) -> tuple[int, str]:
+    """Exit status and what the console shows."""
+    shown = io.StringIO()
+    request = Request(STACK, "main", out, mocked=True, repository=fleet)
+    return int(run(request, Console(file=shown, width=200))), shown.getvalue()
+
+
+def test_there_are_ten() -> None:
+    assert len(scenarios()) == 10
+
+
+@pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)
+def test_a_pull_request_has_the_comment_that_was_read(scenario: Scenario, fleet: Path, tmp_path: Path) -> None:
+    if scenario.missing:
+        pytest.skip(f"{scenario.missing} is not part of this revision")
+    apply(scenario, fleet)
+    out = tmp_path / "out"
+    status, _ = preview(fleet, out)
+    comment = (out / "preview.md").read_text()
+    if os.environ.get("STAKEYARD_GOLDEN") == "write":
+        scenario.golden.write_text(comment)
+    assert comment == scenario.golden.read_text()
+    assert status == scenario.exit
+    assert json.loads((out / "preview.json").read_text())["exit_code"] == scenario.exit
+    assert json.loads((out / "preview.sarif").read_text())["version"] == "2.1.0"
+    for file in out.iterdir():
+        assert "PLANTED" not in file.read_text()
