@@ -11,31 +11,31 @@ from stacks.fleet import Fleet, load_fleet
 from stacks.node import Machine
 from stacks.resources import FleetChecks
 from stacks.site import Site
-from stacks.variables import Plan, plan
+from stacks.variables import Plan, plans
 
 
 def deploy() -> None:
     """Declare everything that the stack file asks for."""
     catalogue = load_catalogue()
     fleet = load_fleet(pulumi.Config("stakeyard").require_object("fleet"), catalogue)
-    plans = {name: plan(name, node, fleet, catalogue) for name, node in fleet.nodes.items()}
+    planned = plans(fleet, catalogue)
 
     cloud = openstack.Provider("cloud", cloud=fleet.cloud)
     site = Site(f"stakeyard-{pulumi.get_stack()}", fleet, catalogue, cloud)
-    machines = roll_out(fleet, plans, site)
+    machines = roll_out(fleet, planned, site)
     verified = {kind: verify(kind, machines) for kind in sorted({node.kind for node in fleet.nodes.values()})}
 
     pulumi.export("nodes", {name: summary(machine) for name, machine in machines.items()})
     pulumi.export("fleet_checks", {kind: checks.checks for kind, checks in verified.items()})
 
 
-def roll_out(fleet: Fleet, plans: Mapping[str, Plan], site: Site) -> dict[str, Machine]:
+def roll_out(fleet: Fleet, planned: Mapping[str, Plan], site: Site) -> dict[str, Machine]:
     """The nodes, wave by wave: a wave's servers wait for the wave before to have converged."""
     machines: dict[str, Machine] = {}
     before: Sequence[pulumi.Resource] = ()
     for wave in fleet.rollout:
         for name in wave:
-            machines[name] = Machine(plans[name], fleet, site, before)
+            machines[name] = Machine(planned[name], fleet, site, before)
         before = [machines[name].convergence for name in wave]
     return machines
 

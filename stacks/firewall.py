@@ -59,11 +59,15 @@ def open_ports(fleet: Fleet, node: Node, catalogue: Catalogue) -> list[OpenPort]
     found = catalogue.resolve(node.kind, node.vars).ports
     resolved = [
         OpenPort(
-            port.name, port.protocol, port.port, _ranges(fleet, node, port.reach, users(fleet, node, port, catalogue))
+            port.name, port.protocol, port.port, _ranges(fleet, node, port.reach, _users(fleet, node, port, catalogue))
         )
         for port in found
     ]
     return [port for port in resolved if port.sources]
+
+
+def _users(fleet: Fleet, node: Node, port: Port, catalogue: Catalogue) -> list[Node]:
+    return users(fleet, node, port, catalogue) if port.reach == "users" else []
 
 
 def open_egress(fleet: Fleet, node: Node, catalogue: Catalogue) -> list[OpenEgress]:

@@ -34,15 +34,33 @@ class Plan:
     """For a node that signs: kind, volume (its name), public_keys, uses, silence_epochs and silence_seconds."""
 
 
-def plan(name: str, node: Node, fleet: Fleet, catalogue: Catalogue, directory: Path = REPOSITORY / "roles") -> Plan:
-    """The plan of one node."""
+def plans(fleet: Fleet, catalogue: Catalogue, directory: Path = REPOSITORY / "roles") -> dict[str, Plan]:
+    """The plan of every node. The files of a kind's roles are read once, however many nodes are of it."""
+    kinds = {node.kind for node in fleet.nodes.values()}
+    digests = {kind: role_files.digest(catalogue.kind(kind).role_names, directory) for kind in kinds}
+    return {
+        name: plan(name, node, fleet, catalogue, directory, roles_digest=digests[node.kind])
+        for name, node in fleet.nodes.items()
+    }
+
+
+def plan(
+    name: str,
+    node: Node,
+    fleet: Fleet,
+    catalogue: Catalogue,
+    directory: Path = REPOSITORY / "roles",
+    *,
+    roles_digest: str | None = None,
+) -> Plan:
+    """The plan of one node; `roles_digest` is that of its kind's roles, where it is known already."""
     kind = catalogue.kind(node.kind)
     resolved = catalogue.resolve(node.kind, node.vars)
     return Plan(
         name=name,
         kind=node.kind,
         roles=resolved.roles,
-        roles_digest=role_files.digest(kind.role_names, directory),
+        roles_digest=roles_digest or role_files.digest(kind.role_names, directory),
         units=resolved.units,
         managed=tuple(file.model_dump() for file in resolved.files),
         variables=variables(name, node, fleet, catalogue),
