@@ -15,10 +15,11 @@ from stacks.catalogue import Catalogue, load_catalogue
 from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet, load_stack_file
 from stacks.preview import assemble, checkout, markdown, mocked, report, risk
+from stacks.preview.diagnostics import parsed, protections
 from stacks.preview.model import Preview, Verdict
 from stacks.preview.seams import Look, Looking, NoPolicies, Policies, no_look
 from stacks.preview.secrets import scrub, scrubbed
-from stacks.preview.steps import steps
+from stacks.preview.steps import parents_in, steps
 from stacks.workspace import Workspace
 
 MOCKED_NOTES = (
@@ -75,11 +76,12 @@ def preview(request: Request, policies: Policies, look: Look) -> Preview:
         base, notes = _base(request, scratch)
         cloud = _cloud(request, fleet)
         if cloud == "mocked":
-            found = steps(mocked.digest(head, base, request.stack, scratch))
+            digest = mocked.digest(head, base, request.stack, scratch)
             notes = (*notes, *MOCKED_NOTES)
         else:
             load_stack_file(request.stack_file, catalogue)  # with the operators' own key files
-            found = steps(_asked(request))
+            digest = _asked(request)
+        found = steps(digest)
         base_fleet = _fleet(base, catalogue)
         updated = assemble.updated(found)
         looking = Looking(
@@ -100,7 +102,7 @@ def preview(request: Request, policies: Policies, look: Look) -> Preview:
             cloud=cloud,
             nodes=nodes,
             shared=shared,
-            findings=(*broken, *policies.resources(fleet, found)),
+            findings=(*broken, *policies.resources(fleet, found), *protections(digest, parents_in(digest))),
             notes=notes,
         )
 
@@ -108,7 +110,8 @@ def preview(request: Request, policies: Policies, look: Look) -> Preview:
 def _base_name(request: Request, cloud: str) -> str:
     if cloud != "mocked":
         return "state"
-    return checkout.resolve(request.repository, request.base)[:12] if request.base else "nothing"
+    # As it was asked for: the commit behind `origin/main` moves while the preview stays the same.
+    return request.base or "nothing"
 
 
 def _base(request: Request, scratch: Path) -> tuple[checkout.Checkout | None, tuple[str, ...]]:
@@ -152,4 +155,4 @@ def _asked(request: Request) -> dict[str, object]:
     """What an update would do to what is deployed, with the cloud asked first."""
     workspace = Workspace(request.stack, request.repository)
     workspace.prepare()
-    return mocked.parsed(workspace.pulumi("preview", "--json", "--refresh", "--non-interactive", capture=True))
+    return parsed(workspace.pulumi("preview", "--json", "--refresh", "--non-interactive", capture=True))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from stacks.preview import risk
 from stacks.preview.escape import block, code, html, prose
 from stacks.preview.model import Change, Finding, Inside, Node, Preview, Verdict
-from stacks.preview.words import TYPES, VERBS, count, kind_of
+from stacks.preview.words import FOLLOWS, TYPES, VERBS, count, kind_of
 
 LIMIT = 60_000
 """Characters; GitHub takes 65,536 in a comment."""
@@ -56,7 +56,7 @@ def failure(stack: str, sentence: str) -> str:
 
 def summary(preview: Preview) -> str:
     """Verdict and table: what `stakeyard preview` shows on the console, too."""
-    base = "what is deployed" if preview.base == "state" else code(preview.base)
+    base = {"state": "what is deployed", "nothing": "nothing: all of it is new"}.get(preview.base) or code(preview.base)
     head = f"{marker(preview.stack)}\n### Preview of {code(preview.stack)}: {_VERDICTS[risk.verdict(preview)]}"
     lines = [head, verdict_line(preview), f"{_CLOUDS[preview.cloud]} Compared with {base}."]
     changed = [node for node in preview.nodes if node.changes or node.inside]
@@ -229,6 +229,8 @@ def change_list(changes: Iterable[Change]) -> str:
 
 
 def _differences(change: Change) -> Iterator[str]:
+    if change.type in FOLLOWS:
+        return
     if change.operation == "create" and change.type in TYPES:
         told = [d for d in change.differences if d.path in ("name", "flavorName", "size", "volumeType", "description")]
     else:
@@ -248,10 +250,9 @@ def inside_part(inside: Inside | None) -> str:
     how = {
         "seen": "Inside the host (Ansible looked, and changed nothing):",
         "told": "Inside the host (nobody could look; told from the two versions of its roles and variables):",
-        "unknown": "Inside the host: not known.",
+        "unknown": "Inside the host: not known:",
     }[inside.how]
-    reason = f" {prose(inside.reason)}" if inside.reason else ""
-    parts = [f"{how}{reason}"]
+    parts = [f"{how} {prose(inside.reason)}".strip()]
     if inside.how == "seen" and not inside.tasks:
         parts.append("No task would change anything.")
     room, left = _PART, 0

@@ -14,12 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from stacks.errors import StakeyardError
 from stacks.preview import collector
 from stacks.preview.checkout import Checkout, make_cache
 from stacks.preview.deployment import deployment
+from stacks.preview.diagnostics import parsed
 from stacks.preview.stand_in import clouds_yaml, stand_in
 from stacks.text import last_line
 from tools import build as tools
@@ -133,7 +132,7 @@ class _Engine:
         """What an update to `head` would do."""
         make_cache(head.image, self._cache)
         config = self._scratch / "Pulumi.config.yaml"
-        config.write_text(yaml.dump({"config": dict(head.config)}, Dumper=_DUMPER))
+        config.write_text(json.dumps({"config": dict(head.config)}))  # JSON is YAML
         self._environment["PYTHONPATH"] = str(head.directory)
         arguments = ["--json", "--non-interactive", "--stack", self._stack, "--config-file", str(config)]
         return parsed(self._run(head.directory, "preview", *arguments, refused=True))
@@ -146,27 +145,3 @@ class _Engine:
             words = " ".join(arguments[:2])
             raise StakeyardError(f"the mocked preview's `pulumi {words}` failed: {last_line(result.stderr)}")
         return result
-
-
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-
-
-def parsed(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """What `pulumi preview --json` printed. Raises StakeyardError with Pulumi's own reason where it failed."""
-    try:
-        found = json.loads(result.stdout)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise StakeyardError(f"`pulumi preview` failed: {last_line(result.stderr)}")
-    if result.returncode != 0:
-        raise StakeyardError(f"`pulumi preview` failed: {reason(found, result.stderr)}")
-    return found
-
-
-def reason(found: Mapping[str, Any], stderr: str) -> str:
-    """The first error that Pulumi tells, on one line."""
-    for each in found.get("diagnostics") or ():
-        if each.get("severity") == "error" and str(each.get("message", "")).strip():
-            return " ".join(str(each["message"]).split())
-    return last_line(stderr)

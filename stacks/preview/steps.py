@@ -54,11 +54,21 @@ class Step:
 
 def steps(digest: Mapping[str, Any]) -> tuple[Step, ...]:
     """The resources that would change, by URN; components, which are nothing in the cloud, are left out."""
+    told = _told(digest)
+    parents = parents_in(digest)
+    return tuple(step for urn in sorted(told) if (step := _step(urn, told[urn], parents)) is not None)
+
+
+def parents_in(digest: Mapping[str, Any]) -> dict[str, str]:
+    """The parent of every resource that it tells of; an empty text for one without."""
+    return {urn: _parent(group) for urn, group in _told(digest).items()}
+
+
+def _told(digest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     told: dict[str, list[Mapping[str, Any]]] = {}
     for each in digest.get("steps") or ():
         told.setdefault(str(each["urn"]), []).append(each)
-    parents = {urn: _parent(group) for urn, group in told.items()}
-    return tuple(step for urn in sorted(told) if (step := _step(urn, told[urn], parents)) is not None)
+    return told
 
 
 def _parent(group: Iterable[Mapping[str, Any]]) -> str:

@@ -25,6 +25,8 @@ TYPES: Mapping[str, str] = {
     "stakeyard:index:FleetChecks": "fleet checks",
     "stakeyard:index:HostKey": "host key",
 }
+FOLLOWS = ("stakeyard:index:FleetChecks", "stakeyard:index:HostKey")
+"""Types whose changes only repeat those of others: a comment names them and has no details."""
 VERBS: Mapping[Operation, str] = {"create": "create", "update": "change", "replace": "replace", "delete": "delete"}
 
 

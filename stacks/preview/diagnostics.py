@@ -1,0 +1,56 @@
+"""What `pulumi preview --json` says beside its steps: why it failed, and what is protected."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stacks.errors import StakeyardError
+from stacks.preview.model import Finding
+from stacks.preview.steps import node_of, type_of
+from stacks.text import last_line
+
+RULE = "protected"
+_PROTECTED = re.compile(r"unable to (replace|delete) resource \"([^\"]+)\"\s+as it is currently marked for protection")
+
+
+def parsed(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What it printed; a preview in which something protected would go is one, too.
+
+    Raises StakeyardError with Pulumi's own reason where there is no preview.
+    """
+    try:
+        found = json.loads(result.stdout)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise StakeyardError(f"`pulumi preview` failed: {last_line(result.stderr)}")
+    # Pulumi closes every failure with this line.
+    errors = [error for error in _errors(found) if error.strip() != "error: preview failed"]
+    if result.returncode != 0 and (not errors or not all(map(_PROTECTED.search, errors))):
+        reason = next((error for error in errors if not _PROTECTED.search(error)), last_line(result.stderr))
+        raise StakeyardError(f"`pulumi preview` failed: {' '.join(reason.split())}")
+    return found
+
+
+def _errors(found: Mapping[str, Any]) -> Iterator[str]:
+    for each in found.get("diagnostics") or ():
+        if each.get("severity") == "error" and str(each.get("message", "")).strip():
+            yield str(each["message"])
+
+
+def protections(found: Mapping[str, Any], parents: Mapping[str, str]) -> tuple[Finding, ...]:
+    """A finding for each resource that Pulumi refuses to replace or delete."""
+    told = {(match[2], match[1]) for error in _errors(found) if (match := _PROTECTED.search(error))}
+    return tuple(
+        Finding(
+            RULE,
+            "error",
+            f"{type_of(urn)}::{urn.split('::', 3)[3]}",
+            f"it is protected, and Pulumi refuses to {verb} it: change the stack file so that it stays, or lift its "
+            "protection with `pulumi state unprotect` after you have made sure that nothing needs it any more.",
+            node_of(urn, parents),
+        )
+        for urn, verb in sorted(told)
+    )
