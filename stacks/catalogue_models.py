@@ -133,6 +133,7 @@ class ClientRule(Model):
             refuse("must say either name or variable; give one of them.")
         return self
 
+
 class DowntimeRule(Model):
     """How long a node of this kind is expected to be without its service; what a preview tells its reader."""
 
