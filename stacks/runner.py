@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from stacks.cancellation import cancelled
 from stacks.errors import StakeyardError
 from stacks.paths import REPOSITORY
 from stacks.ssh import Host, Session, session
+from stacks.task_changes import TaskChange, of_result
 
 TIMEOUT_SECONDS = 3 * 3600
 LONGEST_MESSAGE = 400
@@ -40,10 +41,13 @@ class Watch:
     total: int
     progress: Callable[[str], None]
     hide: Callable[[str], str]
+    found: Callable[[TaskChange], None] | None = None
     started: int = 0
     changed: int = 0
     failure: str = ""
     problems: list[str] = field(default_factory=list)
+    hidden: object = None
+    """The last task that hides its output and was told."""
 
     def event(self, event: Mapping[str, Any]) -> bool:
         """ansible-runner's event handler; True keeps the event for ansible-runner's own use."""
@@ -58,6 +62,8 @@ class Watch:
                 self.progress(self.hide(f"{role}: task {self.started}/{total}: {name}"))
             case "playbook_on_handler_task_start":
                 self.progress(self.hide(f"{role}: handler: {task.rstrip('.')}"))
+            case "runner_on_ok" | "runner_item_on_ok" if self.found:
+                self._tell(event, TaskChange(role, self.hide(task.rstrip("."))))
             case "runner_on_failed" if not data.get("ignore_errors"):
                 reason = why(data.get("res") or {})
                 self.failure = self.hide(f"{self.host}: role {role}, task {task.rstrip('.')!r}: {reason}")
@@ -70,6 +76,20 @@ class Watch:
                 text = str(event.get("stdout") or "")
                 self.problems += [line for line in text.splitlines() if "ERROR" in line or line.startswith("fatal")]
         return True
+
+    def _tell(self, event: Mapping[str, Any], change: TaskChange) -> None:
+        """Hand on what a task changes, once; of one that hides its output only `changed` is known."""
+        data = event["event_data"]
+        result = data.get("res") or {}
+        if result.get("censored"):
+            changed = str(event.get("stdout") or "").startswith("changed") and data.get("task_uuid") != self.hidden
+            self.hidden = data.get("task_uuid")
+        else:
+            # A loop tells of its items again at its end.
+            changed = bool(result.get("changed")) and event["event"] == "runner_on_ok"
+            change = replace(change, diff=of_result(result, self.hide)) if changed else change
+        if changed and self.found:
+            self.found(change)
 
 
 def why(result: Mapping[str, Any]) -> str:
@@ -93,8 +113,12 @@ def _one_line(text: str) -> str:
 
 
 def hider(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that blots these values out of a text; values under four characters would blot out words."""
-    values = sorted({value for value in secrets if len(value) >= 4}, key=len, reverse=True)
+    """A function that blots these values out of a text, and each line of those that have several, as in a diff.
+
+    Values under four characters would blot out words.
+    """
+    parts = (part for value in secrets for part in (value, *(line.strip() for line in value.splitlines())))
+    values = sorted({part for part in parts if len(part) >= 4}, key=len, reverse=True)
 
     def hide(text: str) -> str:
         for value in values:
@@ -127,8 +151,12 @@ def converge(
     secret: Iterable[str] = (),
     opened: Session | None = None,
     directory: Path = REPOSITORY / "roles",
+    found: Callable[[TaskChange], None] | None = None,
+    timeout: int = TIMEOUT_SECONDS,
 ) -> RunResult:
     """Apply `roles` in order to `host`; `check` only tells what would change.
+
+    `found` is told each task that changes the host, with a diff, as it comes: also those before a failure.
 
     `entry` is the file of tasks that each role begins with, such as `retire`.
     `secret` names the variables whose values may appear in no message. `opened` is an SSH session to use.
@@ -144,22 +172,24 @@ def converge(
             total=1 + role_files.count_tasks(roles, directory, entry),
             progress=progress,
             hide=hider(s for name in secret for s in strings(variables.get(name))),
+            found=found,
         )
+        options = [*(["--check"] if check else []), *(["--diff"] if found else [])]
         run = ansible_runner.run(
             private_data_dir=str(private),
             playbook=[play(host, roles, entry)],
             inventory={"all": {"hosts": {host.name: {**variables, **connection(host)}}}},
             envvars=environment(private, used.config, directory),
-            cmdline="--check" if check else None,
+            cmdline=" ".join(options) or None,
             event_handler=watch.event,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout,
             quiet=True,
             ignore_logging=True,
             suppress_env_files=True,
             cancel_callback=cancelled,
         )
     if run.status == "timeout":
-        raise StakeyardError(f"{host.name}: Ansible was stopped after {TIMEOUT_SECONDS // 3600} hours.")
+        raise StakeyardError(f"{host.name}: Ansible was stopped after {timeout / 3600:g} hours.")
     if run.rc != 0:
         problem = watch.hide(_one_line(" ".join(watch.problems[-3:])))[:LONGEST_MESSAGE]
         raise StakeyardError(

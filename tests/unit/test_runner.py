@@ -9,6 +9,7 @@ from stacks import role_files, ssh
 from stacks.errors import StakeyardError
 from stacks.runner import converge, hider, why
 from stacks.ssh import Host
+from stacks.task_changes import TaskChange
 
 HERE = Host("here", "127.0.0.1", "", "root", "/nonexistent", connection="local", become=False)
 
@@ -145,3 +146,60 @@ def test_directories_of_killed_processes_are_swept_and_those_of_living_ones_stay
     alive.mkdir()
     dead.mkdir()
     assert ssh.left_behind(tmp_path) == [dead]
+
+
+SHOWN = """
+- name: Write {{ word }}.
+  ansible.builtin.copy: {content: "first\\nword={{ word }}\\n", dest: "{{ place }}/file", mode: "0644"}
+- name: Write some.
+  ansible.builtin.copy: {content: "{{ item }}\\n", dest: "{{ place }}/{{ item }}", mode: "0644"}
+  loop: [one, two]
+- name: Write a secret.
+  ansible.builtin.copy: {content: "hunter2\\n", dest: "{{ place }}/hidden", mode: "0644"}
+  no_log: true
+- name: Write two secrets.
+  ansible.builtin.copy: {content: "hunter{{ item }}\\n", dest: "{{ place }}/hidden{{ item }}", mode: "0644"}
+  no_log: true
+  loop: [3, 4]
+- name: Write nothing.
+  ansible.builtin.file: {path: "{{ place }}", state: directory}
+- name: Refuse.
+  ansible.builtin.fail: {msg: no}
+  when: refuse | bool
+"""
+
+
+def test_check_mode_tells_what_would_change_and_writes_nothing(tmp_path: Path, memory: Path) -> None:
+    roles, place = tmp_path / "roles", tmp_path / "place"
+    place.mkdir()
+    (place / "file").write_text("first\nword=before\n")
+    (place / "one").write_text("one\n")
+    role(roles, "look", SHOWN)
+    found: list[TaskChange] = []
+
+    def look(refuse: bool) -> None:
+        given = {"word": "s3cret-word", "place": str(place), "refuse": refuse}
+        converge(
+            HERE, ["look"], given, lambda _: None, check=True, secret=["word"], directory=roles, found=found.append
+        )
+
+    look(refuse=False)
+    assert [(change.role, change.task) for change in found] == [
+        ("look", "Write ***"),
+        ("look", "Write some"),
+        ("look", "Write a secret"),
+        ("look", "Write two secrets"),
+    ]
+    path = place / "file"
+    assert found[0].diff == f"--- {path}\n+++ {path}\n@@ -1,2 +1,2 @@\n first\n-word=before\n+word=***"
+    assert f"+++ {place}/two" in found[1].diff
+    assert f"+++ {place}/one" not in found[1].diff
+    assert [change.diff for change in found[2:]] == ["", ""]
+    assert sorted(path.name for path in place.iterdir()) == ["file", "one"]
+    assert path.read_text() == "first\nword=before\n"
+    # What was found before a failure is told all the same.
+    seen, found = found, []
+    with pytest.raises(StakeyardError, match="Refuse"):
+        look(refuse=True)
+    assert found == seen
+    assert list(memory.iterdir()) == []
