@@ -16,14 +16,15 @@ def digest(roles: Iterable[str], directory: Path) -> str:
     It changes when, and only when, a file changes that a node made of these roles uses.
     """
     total = hashlib.sha256()
-    for path in _files(sorted(set(roles)), directory):
+    for path in files(sorted(set(roles)), directory):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         executable = bool(path.stat().st_mode & 0o100)
         total.update(f"{path.relative_to(directory)}\0{executable}\0{content}\n".encode())
     return total.hexdigest()
 
 
-def _files(roles: Iterable[str], directory: Path) -> Iterable[Path]:
+def files(roles: Iterable[str], directory: Path) -> Iterable[Path]:
+    """The files that the digest is made of."""
     conftest = directory / "conftest.py"
     if conftest.exists():
         yield conftest

@@ -13,7 +13,7 @@ from typing import Any
 from stacks import remote, role_library
 from stacks.errors import StakeyardError
 from stacks.lifecycle import Report
-from stacks.signer import SEED, Record, Seeding, fingerprint, raised, require
+from stacks.signer import SEED, Record, Registration, Seeding, fingerprint, raised, require
 from stacks.signer_claim import release, take
 from stacks.signer_cloud import SignerCloud
 from stacks.ssh import Session
@@ -101,10 +101,13 @@ def finish(inputs: Mapping[str, Any], cloud: SignerCloud) -> None:
 
 def held(inputs: Mapping[str, Any], cloud: SignerCloud) -> dict[str, object]:
     """The claim as the cloud has it now, for the tasks that release it."""
-    signer = inputs["signer"]
-    found = cloud.registration(signer["volume_id"])
+    return as_held(inputs, cloud.registration(inputs["signer"]["volume_id"]))
+
+
+def as_held(inputs: Mapping[str, Any], found: Registration | None) -> dict[str, object]:
+    """The variable that tells the roles of this server's claim, from the registration on its key volume."""
     generation = found.claim.generation if found else 0
-    keys = sorted(map(fingerprint, signer["public_keys"]))
+    keys = sorted(map(fingerprint, inputs["signer"]["public_keys"]))
     return {"server": inputs["server_id"], "generation": generation, "keys": keys, "new": False}
 
 
