@@ -149,6 +149,23 @@ def preview_command(
     raise typer.Exit(int(command.run(command.Request(stack, base, out, mocked), console)))
 
 
+@app.command("drift")
+def drift_command(
+    stack: Stack = "lab",
+    *,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report.")] = None,
+) -> None:
+    """Say what is no longer as the last update left it, in the cloud and inside the hosts; change nothing.
+
+    Exit status: 0 nothing, 2 something drifted, 1 failed.
+    """
+    from stacks.preview import drift  # noqa: PLC0415
+
+    workspace = Workspace(stack)
+    workspace.prepare()
+    raise typer.Exit(drift.look(workspace, console, out))
+
+
 @app.command("check")
 def check(files: Annotated[list[Path], typer.Argument(help="Stack files to check.")]) -> None:
     """Say what is wrong in stack files, without a cloud."""

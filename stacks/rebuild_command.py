@@ -66,7 +66,7 @@ def back_up(workspace: Workspace, node: str, console: Console) -> None:
         raise StakeyardError(f"stack {workspace.stack} has no `backup`: say in its file who reads backups and where.")
     kept = repository(fleet.backup)
     assert kept is not None  # noqa: S101 - there is a `backup`
-    inputs = plain(target(_exported(workspace), node).inputs)
+    inputs = plain(target(exported(workspace), node).inputs)
     host = host_of(inputs, inputs)
     with session([host]) as opened:
         # A kind whose content must be made ready from here has tasks for it.
@@ -86,11 +86,12 @@ def _known(fleet: Fleet, node: str, workspace: Workspace) -> None:
         raise StakeyardError(f"stack {workspace.stack} has no node {node}: it has {known}.")
 
 
-def _exported(workspace: Workspace) -> dict[str, Any]:
-    exported = workspace.pulumi("stack", "export", "--show-secrets", capture=True)
-    if exported.returncode != 0:
-        raise StakeyardError(f"the state of stack {workspace.stack} could not be read: {last_line(exported.stderr)}")
-    found: dict[str, Any] = json.loads(exported.stdout)
+def exported(workspace: Workspace) -> dict[str, Any]:
+    """The state of a stack, as `target` takes it, with its secrets. Raises StakeyardError where it cannot be read."""
+    answer = workspace.pulumi("stack", "export", "--show-secrets", capture=True)
+    if answer.returncode != 0:
+        raise StakeyardError(f"the state of stack {workspace.stack} could not be read: {last_line(answer.stderr)}")
+    found: dict[str, Any] = json.loads(answer.stdout)
     return found
 
 

@@ -1,0 +1,29 @@
+"""The fleet of a stack file that has encrypted values, with these as they are."""
+
+import json
+
+from stacks.catalogue import Catalogue
+from stacks.errors import StakeyardError
+from stacks.fleet import Fleet, load_fleet
+from stacks.text import last_line
+from stacks.workspace import Workspace
+
+_FLEET = "stakeyard:fleet"
+
+
+def decrypted(workspace: Workspace, catalogue: Catalogue) -> Fleet | None:
+    """The fleet; None where nothing in the stack file is encrypted.
+
+    Raises StakeyardError where Pulumi cannot decrypt it, or where it is no good fleet.
+    """
+    if "secure:" not in workspace.stack_file.read_text():
+        return None
+    options = [] if workspace.keeps_its_own_salt else ["--config-file", str(workspace.config_file)]
+    answer = workspace.pulumi("config", "--json", "--show-secrets", *options, capture=True)
+    if answer.returncode != 0:
+        raise StakeyardError(
+            f"the encrypted values of stack {workspace.stack} could not be read: {last_line(answer.stderr)}"
+        )
+    found = json.loads(answer.stdout).get(_FLEET) or {}
+    value = found["objectValue"] if "objectValue" in found else json.loads(found.get("value") or "null")
+    return load_fleet(value, catalogue)
