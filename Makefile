@@ -34,6 +34,7 @@ lint: ready ## Style and types.
 	PATH="$$PWD/.venv/bin:$$PATH" ANSIBLE_HOME=.state/ansible .venv/bin/ansible-lint --offline --strict roles
 	.venv/bin/yamllint --strict .
 	git ls-files -z '*.sh' .ci/run tests/run stacks/plugin/pulumi-resource-stakeyard stacks/plugin/pulumi-analyzer-policy-stakeyard | xargs -0 shellcheck
+	tools/actionlint.sh docs/ci/github/*.yml
 	.venv/bin/python -m stacks.schema --check
 
 .PHONY: unit
