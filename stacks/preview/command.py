@@ -16,8 +16,10 @@ from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet, load_stack_file
 from stacks.preview import assemble, checkout, markdown, mocked, report, risk
 from stacks.preview.diagnostics import parsed, protections
+from stacks.preview.judged import Judged
+from stacks.preview.looked import look_at
 from stacks.preview.model import Preview, Verdict
-from stacks.preview.seams import Look, Looking, NoPolicies, Policies, no_look
+from stacks.preview.seams import Look, Looking, Policies
 from stacks.preview.secrets import scrub, scrubbed
 from stacks.preview.steps import parents_in, steps
 from stacks.workspace import Workspace
@@ -46,10 +48,10 @@ class Request:
         return self.repository / "stacks" / f"Pulumi.{self.stack}.yaml"
 
 
-def run(request: Request, console: Console, policies: Policies | None = None, look: Look = no_look) -> Verdict:
+def run(request: Request, console: Console, policies: Policies | None = None, look: Look = look_at) -> Verdict:
     """Preview, write the reports and show the summary; the verdict is the command's exit status."""
     try:
-        found = preview(request, policies or NoPolicies(), look)
+        found = preview(request, policies or Judged(), look)
     except StakeyardError as error:
         sentence = scrub(str(error))
         if request.out:
@@ -102,7 +104,7 @@ def preview(request: Request, policies: Policies, look: Look) -> Preview:
             cloud=cloud,
             nodes=nodes,
             shared=shared,
-            findings=(*broken, *policies.resources(fleet, found), *protections(digest, parents_in(digest))),
+            findings=(*broken, *policies.resources(fleet, catalogue, digest), *protections(digest, parents_in(digest))),
             notes=notes,
         )
 

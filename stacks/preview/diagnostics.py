@@ -11,7 +11,7 @@ from stacks.preview.model import Finding
 from stacks.preview.steps import node_of, type_of
 from stacks.text import last_line
 
-RULE = "protected"
+RULE = "pulumi-protection"
 _PROTECTED = re.compile(r"unable to (replace|delete) resource \"([^\"]+)\"\s+as it is currently marked for protection")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from stacks.catalogue import Catalogue
 from stacks.fleet_models import Fleet
@@ -34,29 +34,12 @@ class Policies(Protocol):
     def fleet(self, fleet: Fleet, catalogue: Catalogue) -> Sequence[Finding]:
         """What is wrong with a fleet, before anything else is looked at."""
 
-    def resources(self, fleet: Fleet, steps: Sequence[Step]) -> Sequence[Finding]:
-        """What is wrong with the resources that would change."""
+    def resources(self, fleet: Fleet, catalogue: Catalogue, digest: Mapping[str, Any]) -> Sequence[Finding]:
+        """What is wrong with the resources that `pulumi preview --json` tells of in `digest`."""
 
 
 class Look(Protocol):
     """The look inside hosts."""
 
-    def __call__(self, looking: Looking) -> Mapping[str, Inside]:
+    def __call__(self, looking: Looking, /) -> Mapping[str, Inside]:
         """What would change inside each node of `looking.steps`."""
-
-
-class NoPolicies:
-    """Where there are none."""
-
-    def fleet(self, fleet: Fleet, catalogue: Catalogue) -> Sequence[Finding]:  # noqa: ARG002
-        """Nothing is wrong."""
-        return ()
-
-    def resources(self, fleet: Fleet, steps: Sequence[Step]) -> Sequence[Finding]:  # noqa: ARG002
-        """Nothing is wrong."""
-        return ()
-
-
-def no_look(looking: Looking) -> Mapping[str, Inside]:
-    """Nobody looked, so a reader must not think that nothing changes."""
-    return dict.fromkeys(looking.steps, Inside("unknown", "nobody looked."))

@@ -81,6 +81,7 @@ def seen(host: Machine, claims: Claims, changes: Mapping[str, Any], **inputs: An
         throwaway=True,
         cloud="lab",
         private_key_file=host.ssh.private_key_file,
+        backup=None,
         signer=SIGNER,
     )
     old = {

@@ -55,6 +55,7 @@ def plan(head: Path, name: str = "n1", **variables: object) -> Plan:
         throwaway=True,
         cloud="lab",
         private_key_file="/key",
+        backup=None,
         signer=None,
     )
 
