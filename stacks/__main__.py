@@ -9,6 +9,7 @@ from stacks.catalogue import load_catalogue
 from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet
 from stacks.node import Machine
+from stacks.registration import begin_all
 from stacks.resources import FleetChecks
 from stacks.site import Site
 from stacks.variables import Plan, plans
@@ -57,3 +58,4 @@ try:
     deploy()
 except StakeyardError as error:
     raise pulumi.RunError(str(error)) from None
+begin_all()

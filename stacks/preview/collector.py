@@ -177,8 +177,9 @@ def collect(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     pulumi.runtime.set_all_config(request["config"])
     program = str(Path(request["directory"]) / "stacks" / "__main__.py")
 
-    def run() -> None:
+    async def run() -> None:
         runpy.run_path(program)
+        await asyncio.sleep(0)  # see stacks/registration.py
 
     loop.run_until_complete(run_pulumi_func(run))
     for resource in monitor.declared:

@@ -31,13 +31,13 @@ def code(text: str, longest: int = 200) -> str:
     return f"{fence}{pad}{line}{pad}{fence}".replace("|", "\\|")
 
 
-def prose(text: str) -> str:
-    """The text as a sentence: no markup, mention, link or command of it works."""
+def prose(text: str, begins: bool = False) -> str:
+    """The text as a sentence: no markup, mention, link or command of it works. `begins`: nothing stands before it."""
     line = _SPECIAL.sub(r"\\\1", one_line(text).strip())
     line = _CALLS.sub(r"\1<!-- -->", line)
     line = _LINK.sub(lambda match: f"{match.group()[:-1]}<!-- -->{match.group()[-1]}", line)
-    # At the beginning of a line, these would begin a list, a heading or a command to GitLab.
-    return re.sub(r"^([-+/=]|\d+[.)])", r"&#8203;\1", line)
+    # It would begin a list, a heading or a command to GitLab.
+    return re.sub(r"^([-+/=#]|\d+[.)])", r"&#8203;\1", line) if begins else line
 
 
 def html(text: str) -> str:

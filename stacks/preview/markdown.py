@@ -3,6 +3,7 @@
 What decides stands first and is never cut: verdict, table, findings. Details follow, as many as there is room for.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from stacks.preview import risk
@@ -10,6 +11,7 @@ from stacks.preview.escape import block, code, html, prose
 from stacks.preview.model import Change, Finding, Inside, Node, Preview, Verdict
 from stacks.preview.words import FOLLOWS, TYPES, VERBS, count, kind_of
 
+_MARK = "<!-- stakeyard-preview:"
 LIMIT = 60_000
 """Characters; GitHub takes 65,536 in a comment."""
 _TABLE = 22_000
@@ -36,8 +38,7 @@ _CLOUDS = {
 
 def marker(stack: str) -> str:
     """The comment's first line, by which it is found again."""
-    name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in stack)
-    return f"<!-- stakeyard-preview:{name.replace('--', '-')} -->"
+    return f"{_MARK}{re.sub('[^A-Za-z0-9_.]+', '-', stack).strip('-')} -->"
 
 
 def render(preview: Preview) -> str:
@@ -45,13 +46,15 @@ def render(preview: Preview) -> str:
     preview = risk.ordered(preview)
     parts = [summary(preview), findings(preview.findings), drift(preview), notes(preview.notes)]
     text = "\n\n".join(part for part in parts if part)
-    return fill(text, list(details(preview))) + "\n"
+    first, _, rest = fill(text, list(details(preview))).partition("\n")
+    # Whoever looks for a comment by its marker must not find one that somebody's text holds.
+    return f"{first}\n{rest.replace(_MARK, _MARK.replace(':', ';'))}\n"
 
 
 def failure(stack: str, sentence: str) -> str:
     """The comment of a preview that there is not, because of one sentence."""
     head = f"{marker(stack)}\n### Preview of {code(stack)}: {_VERDICTS[Verdict.FAILED]}"
-    return f"{head}\n\n{prose(sentence)}\n\nNothing was previewed, and no policy was judged.\n"
+    return f"{head}\n\n{prose(sentence, begins=True)}\n\nNothing was previewed, and no policy was judged.\n"
 
 
 def summary(preview: Preview) -> str:
@@ -162,7 +165,7 @@ def drift(preview: Preview) -> str:
 
 def notes(told: Sequence[str]) -> str:
     """What the reader must know of how the preview was made."""
-    lines = [f"- {prose(note)}" for note in told]
+    lines = [f"- {prose(note, begins=True)}" for note in told]
     return "\n".join(["#### Notes", "", *_fitting(lines, _NOTES, "note")]) if lines else ""
 
 

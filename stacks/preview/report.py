@@ -17,7 +17,7 @@ def write(preview: Preview, out: Path, stack_file: Path | None = None) -> None:
     Raises StakeyardError where that cannot be done.
     """
     clean = scrubbed(preview)
-    file, text = _read(preview.stack, stack_file)
+    file, text = _read(clean.stack, stack_file)
     _write(
         out,
         {
@@ -31,7 +31,7 @@ def write(preview: Preview, out: Path, stack_file: Path | None = None) -> None:
 def write_failure(stack: str, sentence: str, out: Path, stack_file: Path | None = None) -> None:
     """Write the same three files for a preview that there is not; `sentence` says why."""
     clean = scrub(sentence)
-    file, text = _read(stack, stack_file)
+    file, text = _read(scrub(stack), stack_file)
     _write(
         out,
         {

@@ -48,6 +48,9 @@ def scrub(text: str, field: str = "", found: Callable[[Pattern], None] | None = 
     return clean
 
 
+_COMMIT = re.compile("[0-9a-f]{7,40}")
+
+
 @lru_cache(maxsize=1 << 16)
 def _scrub(text: str, field: str) -> tuple[str, tuple[Pattern, ...]]:
     """Nodes of one fleet repeat each other: most texts are there many times."""
@@ -63,7 +66,7 @@ def _scrub(text: str, field: str) -> tuple[str, tuple[Pattern, ...]]:
 
 
 def _is_secret_name(name: str) -> bool:
-    last = re.split(r"[.\[]", name.rstrip("]"))[-1] if name else ""
+    last = re.split(r"[.\[]", name.replace(HIDDEN, "").rstrip("]"))[-1] if name else ""
     return bool(NAME_IS_SECRET.search(last)) and not NAME_IS_PUBLIC.search(last)
 
 
@@ -73,7 +76,8 @@ def _hidden(match: re.Match[str], pattern: Pattern, hide: Callable[[Pattern], No
         hide(pattern)
         return HIDDEN
     value = groups["secret"]
-    if value.strip("\"'") == HIDDEN or (
+    # Without its last bracket where the pattern ends before one.
+    if value.strip("\"'").startswith(HIDDEN[:-1]) or (
         "name" in groups and (HARMLESS.fullmatch(value.strip("\"'")) or NAME_IS_PUBLIC.search(groups["name"]))
     ):
         return match.group()
@@ -217,7 +221,7 @@ def scrubbed(preview: Preview) -> Preview:
     clean = replace(
         preview,
         stack=hide.text(preview.stack, "the stack's name"),
-        base=hide.text(preview.base, "the base", "revision"),
+        base=preview.base if _COMMIT.fullmatch(preview.base) else hide.text(preview.base, "the base"),
         nodes=tuple(map(hide.node, preview.nodes)),
         shared=tuple(map(hide.change, preview.shared)),
         findings=tuple(map(hide.finding, preview.findings)),
