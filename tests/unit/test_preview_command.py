@@ -1,0 +1,170 @@
+"""The command around its parts: verdicts as exit status, reports for failures too, and what its neighbours are asked."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from stacks.catalogue import Catalogue, load_catalogue
+from stacks.errors import StakeyardError
+from stacks.fleet import Fleet, load_fleet
+from stacks.paths import REPOSITORY
+from stacks.preview import assemble, checkout, command, mocked
+from stacks.preview.command import Request
+from stacks.preview.model import Finding, Inside, Task, Verdict
+from stacks.preview.seams import Looking, no_look
+from stacks.preview.steps import Step, steps
+from tests.preview import recorded
+from tests.unit.previews import CONVERGENCE, SERVER, told
+
+
+class Rules:
+    """Policies that say what they are told to."""
+
+    def __init__(self, *findings: Finding) -> None:
+        self.findings = findings
+        self.asked: list[str] = []
+
+    def fleet(self, fleet: Fleet, catalogue: Catalogue) -> Sequence[Finding]:
+        self.asked.append("fleet")
+        return self.findings
+
+    def resources(self, fleet: Fleet, found: Sequence[Step]) -> Sequence[Finding]:
+        self.asked.append("resources")
+        return ()
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the real roles, the base fleet, and a Pulumi that says what `digest` says."""
+    target = tmp_path / "fleet"
+    (target / "stacks").mkdir(parents=True)
+    (target / "roles").symlink_to(REPOSITORY / "roles")
+    (target / recorded.STACK_FILE).write_text((recorded.HERE / "base.yaml").read_text())
+    monkeypatch.setattr(mocked, "digest", lambda *_: {"steps": DIGEST})
+    monkeypatch.setattr(checkout, "_image", lambda _directory: {"digest": "0" * 12, "command_line": ""})
+    return target
+
+
+DIGEST = [told("update", CONVERGENCE, "bitcoin-1", {"roles_digest": "a"}, {"roles_digest": "b"})]
+
+
+def run(repository: Path, out: Path, *rest: Any) -> tuple[Verdict, str]:
+    shown = io.StringIO()
+    request = Request(recorded.STACK, None, out, mocked=True, repository=repository)
+    return command.run(request, Console(file=shown, width=160), *rest), shown.getvalue()
+
+
+def seen(looking: Looking) -> Mapping[str, Inside]:
+    return dict.fromkeys(looking.steps, Inside("seen", tasks=(Task("bitcoin", "Write", "+x"),)))
+
+
+@pytest.mark.parametrize(
+    ("rules", "look", "verdict"),
+    [
+        (Rules(), seen, Verdict.SAFE),
+        (Rules(), no_look, Verdict.REVIEW),
+        (Rules(Finding("r", "warning", "nodes.bitcoin-1", "odd.")), seen, Verdict.REVIEW),
+        (Rules(Finding("r", "error", "nodes.bitcoin-1", "wrong.")), seen, Verdict.REFUSED),
+    ],
+)
+def test_the_status_is_the_verdict_and_all_reports_are_written(
+    repository: Path, tmp_path: Path, rules: Rules, look: Any, verdict: Verdict
+) -> None:
+    status, shown = run(repository, tmp_path / "out", rules, look)
+    assert status is verdict
+    assert rules.asked == ["fleet", "resources"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["preview.json", "preview.md", "preview.sarif"]
+    assert json.loads((tmp_path / "out" / "preview.json").read_text())["exit_code"] == verdict
+    assert "bitcoin-1" in shown
+    assert "Mocked cloud" in shown
+    assert "stakeyard-preview" not in shown
+
+
+def test_the_look_is_told_which_nodes_change_in_place_and_only_they(repository: Path, tmp_path: Path) -> None:
+    asked: list[Looking] = []
+
+    def look(looking: Looking) -> Mapping[str, Inside]:
+        asked.append(looking)
+        return seen(looking)
+
+    run(repository, tmp_path / "out", Rules(), look)
+    (looking,) = asked
+    assert set(looking.steps) == {"bitcoin-1"}
+    assert looking.cloud == "mocked"
+    assert looking.steps["bitcoin-1"].old_inputs == {"roles_digest": "a"}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda f: f["nodes"]["bitcoin-1"].update(flavour="x"), "nodes.bitcoin-1.flavour: is not a known key"),
+        (lambda f: f["nodes"]["bitcoin-1"].update(zone="c"), "nodes.bitcoin-1.zone"),
+    ],
+)
+def test_a_broken_stack_file_is_a_report_too_and_nobody_is_asked(
+    repository: Path, tmp_path: Path, change: Any, sentence: str
+) -> None:
+    path = repository / recorded.STACK_FILE
+    data = yaml.safe_load(path.read_text())
+    change(data["config"]["stakeyard:fleet"])
+    path.write_text(yaml.safe_dump(data))
+    rules = Rules()
+    status, shown = run(repository, tmp_path / "out", rules)
+    assert status is Verdict.FAILED
+    assert rules.asked == []
+    assert sentence in shown
+    assert "Traceback" not in shown
+    assert "**Failed**" in (tmp_path / "out" / "preview.md").read_text()
+    assert json.loads((tmp_path / "out" / "preview.json").read_text())["exit_code"] == 1
+    (result,) = json.loads((tmp_path / "out" / "preview.sarif").read_text())["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["region"]["startLine"] > 1
+
+
+def test_a_failure_of_pulumi_is_one_sentence_without_secrets(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> object:
+        raise StakeyardError("`pulumi preview` failed: password=hunter2hunter")
+
+    monkeypatch.setattr(mocked, "digest", fail)
+    status, shown = run(repository, tmp_path / "out")
+    assert status is Verdict.FAILED
+    assert "password=[secret]" in shown
+    assert "hunter2" not in (tmp_path / "out" / "preview.json").read_text()
+
+
+def base_fleet() -> tuple[Fleet, Catalogue]:
+    catalogue = load_catalogue()
+    data = yaml.safe_load((recorded.HERE / "base.yaml").read_text())["config"]["stakeyard:fleet"]
+    from tests.unit.bad_stack_files.cases import FakeMachine
+
+    return load_fleet(data, catalogue, FakeMachine()), catalogue
+
+
+def test_a_node_has_the_kind_the_signer_and_the_downtime_of_the_stack_file() -> None:
+    fleet, catalogue = base_fleet()
+    digest = [
+        told("replace", SERVER, "validator-1", {"a": 1}, {"a": 2}),
+        told("update", CONVERGENCE, "bitcoin-1", {"a": 1}, {"a": 2}),
+        told("delete", CONVERGENCE, "gone", {"kind": "ethereum_validator", "signer": {"kind": "x"}}),
+        told("delete", CONVERGENCE, "lost", {"kind": "forgotten"}),
+        told("update", "x:y:Z", "shared", {"a": 1}, {"a": 2}, node=None),
+    ]
+    nodes, shared = assemble.nodes(steps({"steps": digest}), fleet, None, catalogue, {})
+    by_name = {node.name: node for node in nodes}
+    assert {name: (node.kind, node.signs, node.touches_signer) for name, node in by_name.items()} == {
+        "validator-1": ("ethereum_validator", True, True),
+        "bitcoin-1": ("bitcoin", False, False),
+        "gone": ("ethereum_validator", True, True),
+        "lost": ("forgotten", False, False),
+    }
+    assert by_name["validator-1"].downtime == "about 35 min (new server)"
+    assert by_name["bitcoin-1"].downtime == "about 5 min (service restarted)"
+    assert by_name["validator-1"].replaced
+    assert [change.name for change in shared] == ["shared"]
