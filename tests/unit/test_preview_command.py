@@ -1,4 +1,4 @@
-"""The command around its parts: verdicts as exit status, reports for failures too, and what its neighbours are asked."""
+"""The command around its parts: verdicts as exit status, reports for failures too, what its neighbours are asked."""
 
 import io
 import json
