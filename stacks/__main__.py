@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_openstack as openstack
 
+from stacks import configuration
 from stacks.catalogue import load_catalogue
 from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet
@@ -18,7 +19,7 @@ from stacks.variables import Plan, plans
 def deploy() -> None:
     """Declare everything that the stack file asks for."""
     catalogue = load_catalogue()
-    fleet = load_fleet(pulumi.Config("stakeyard").require_object("fleet"), catalogue)
+    fleet = load_fleet(configuration.fleet(), catalogue)
     planned = plans(fleet, catalogue)
 
     cloud = openstack.Provider("cloud", cloud=fleet.cloud)

@@ -6,6 +6,7 @@ shows whether the growth is linear: the time beyond the smallest fleet's, for ea
 """
 
 import argparse
+import io
 import json
 import subprocess
 import sys
@@ -142,7 +143,11 @@ def one(directory: Path) -> int:
     from stacks.preview.command import Request, run
 
     request = Request(recorded.STACK, "main", directory.parent / "out", mocked=True, repository=directory)
-    return int(run(request, Console(file=sys.stderr)))
+    shown = io.StringIO()
+    status = int(run(request, Console(file=shown)))
+    if status == 1:
+        print(shown.getvalue(), file=sys.stderr)
+    return status
 
 
 def main() -> int:
