@@ -21,12 +21,10 @@ def deploy() -> None:
     catalogue = load_catalogue()
     fleet = load_fleet(configuration.fleet(), catalogue)
     planned = plans(fleet, catalogue)
-
     cloud = openstack.Provider("cloud", cloud=fleet.cloud)
     site = Site(f"stakeyard-{pulumi.get_stack()}", fleet, catalogue, cloud)
     machines = roll_out(fleet, planned, site)
     verified = {kind: verify(kind, machines) for kind in sorted({node.kind for node in fleet.nodes.values()})}
-
     pulumi.export("nodes", {name: summary(machine) for name, machine in machines.items()})
     pulumi.export("fleet_checks", {kind: checks.checks for kind, checks in verified.items()})
 
