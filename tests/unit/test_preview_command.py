@@ -17,8 +17,8 @@ from stacks.paths import REPOSITORY
 from stacks.preview import assemble, checkout, command, mocked
 from stacks.preview.command import Request
 from stacks.preview.model import Finding, Inside, Task, Verdict
-from stacks.preview.seams import Looking, no_look
-from stacks.preview.steps import Step, steps
+from stacks.preview.seams import Looking
+from stacks.preview.steps import steps
 from tests.preview import recorded
 from tests.unit.previews import CONVERGENCE, SERVER, told
 
@@ -34,7 +34,7 @@ class Rules:
         self.asked.append("fleet")
         return self.findings
 
-    def resources(self, fleet: Fleet, found: Sequence[Step]) -> Sequence[Finding]:
+    def resources(self, fleet: Fleet, catalogue: Catalogue, digest: Mapping[str, Any]) -> Sequence[Finding]:
         self.asked.append("resources")
         return ()
 
@@ -64,11 +64,15 @@ def seen(looking: Looking) -> Mapping[str, Inside]:
     return dict.fromkeys(looking.steps, Inside("seen", tasks=(Task("bitcoin", "Write", "+x"),)))
 
 
+def unseen(looking: Looking) -> Mapping[str, Inside]:
+    return dict.fromkeys(looking.steps, Inside("unknown", "nobody looked."))
+
+
 @pytest.mark.parametrize(
     ("rules", "look", "verdict"),
     [
         (Rules(), seen, Verdict.SAFE),
-        (Rules(), no_look, Verdict.REVIEW),
+        (Rules(), unseen, Verdict.REVIEW),
         (Rules(Finding("r", "warning", "nodes.bitcoin-1", "odd.")), seen, Verdict.REVIEW),
         (Rules(Finding("r", "error", "nodes.bitcoin-1", "wrong.")), seen, Verdict.REFUSED),
     ],

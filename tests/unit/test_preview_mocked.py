@@ -191,8 +191,8 @@ def test_what_is_protected_is_a_finding_and_the_preview_is_one() -> None:
     assert diagnostics.parsed(result(digest, 255)) == digest
     found = diagnostics.protections(digest, {urn(VOLUME, "n1-chain"): urn("stakeyard:index:Node", "n1")})
     assert [(f.rule, f.level, f.key, f.node) for f in found] == [
-        ("protected", "error", f"{VOLUME}::n1-chain", "n1"),
-        ("protected", "error", f"{VOLUME}::n2-keys", None),
+        ("pulumi-protection", "error", f"{VOLUME}::n1-chain", "n1"),
+        ("pulumi-protection", "error", f"{VOLUME}::n2-keys", None),
     ]
     assert "refuses to replace it" in found[0].sentence
     assert diagnostics.protections({"steps": [step]}, {}) == ()
