@@ -14,6 +14,8 @@ class Pattern:
     kind: str
     regex: re.Pattern[str]
     certain: bool = True
+    by_name: bool = False
+    """Whether it is its name that makes a value a likely secret."""
 
 
 _WORD = r"[A-Za-z0-9_.-]*"
@@ -66,11 +68,13 @@ PATTERNS = (
             r"(?P<secret>\"(?:[^\"\\\n]|\\.)+\"|'(?:[^'\\\n]|\\.)+'|[^\s,;}\]\"']+)"
         ),
         certain=False,
+        by_name=True,
     ),
     Pattern(
         "option",
         re.compile(rf"(?i)--(?P<name>{_WORD}{NAMES}{_WORD}?)\s+(?P<secret>[^\s-][^\s]*)"),
         certain=False,
+        by_name=True,
     ),
 )
 NAME_IS_PUBLIC = re.compile(rf"(?i){NAMES}s?{PUBLIC_WORDS}$|(?:^|[_.-])public[_-]|secret[_-]?variables$")

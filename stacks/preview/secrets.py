@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
-from stacks.preview.model import Change, Difference, Finding, Inside, Node, Preview, Task
+from stacks.preview.model import Change, Difference, Finding, Inside, Level, Node, Preview, Task
 from stacks.preview.secret_patterns import (
     ENTROPY_BITS,
     FIELD,
@@ -142,14 +142,16 @@ def entropy(text: str) -> float:
 class Scrubber:
     """Scrubs a preview and remembers where it hid what."""
 
-    hidden: dict[tuple[str, str, bool], int]
+    hidden: set[tuple[str, str, Level]]
 
-    def text(self, text: str, place: str, field: str = "") -> str:
-        """One text of the preview; `place` is how a reader finds it."""
+    def text(self, text: str, place: str, field: str = "", *, written: bool = False) -> str:
+        """One text of the preview; `place` is how a reader finds it, `written` that somebody wrote it by hand."""
 
         def found(pattern: Pattern) -> None:
-            key = (place, pattern.kind, pattern.certain)
-            self.hidden[key] = self.hidden.get(key, 0) + 1
+            if pattern.certain:
+                self.hidden.add((place, pattern.kind, "error"))
+            elif written and pattern.by_name:
+                self.hidden.add((place, pattern.kind, "warning"))
 
         return scrub(text, field, found)
 
@@ -182,7 +184,7 @@ class Scrubber:
                 Task(
                     self.text(task.role, place),
                     self.text(task.name, place),
-                    self.text(task.diff, f"{place}: {task.role}: {task.name}"),
+                    self.text(task.diff, f"{place}: {task.role}: {task.name}", written=True),
                 )
                 for task in inside.tasks
             ),
@@ -213,11 +215,12 @@ class Scrubber:
 
 
 def scrubbed(preview: Preview) -> Preview:
-    """The preview without what may be a secret, with a finding for each place where something certain was hidden.
+    """The preview without what may be a secret, with a finding for each place where something was hidden that is a
+    secret, or that somebody wrote under a secret's name.
 
     Scrubbing twice is scrubbing once.
     """
-    hide = Scrubber({})
+    hide = Scrubber(set())
     clean = replace(
         preview,
         stack=hide.text(preview.stack, "the stack's name"),
@@ -234,13 +237,21 @@ def scrubbed(preview: Preview) -> Preview:
     return replace(clean, findings=(*clean.findings, *_findings(hide.hidden)))
 
 
-def _findings(hidden: Mapping[tuple[str, str, bool], int]) -> Iterable[Finding]:
-    for place, kind, certain in sorted(hidden):
-        if certain:
-            yield Finding(
-                "plain-secret",
-                "error",
-                scrub(place),
-                f"a {kind} stands in it in plain text: it counts as known to others, so make a new one, and keep that "
-                "as a Pulumi secret or in a file on the control machine.",
-            )
+SENTENCES: Mapping[Level, tuple[str, str]] = {
+    "error": (
+        "plain-secret",
+        "a secret stands in it in plain text ({kind}): it counts as known to others, so make a new one, and keep "
+        "that as a Pulumi secret or in a file on the control machine.",
+    ),
+    "warning": (
+        "hidden-text",
+        "an {kind} was hidden that may be a secret in plain text: look at it in the change itself, and where it is "
+        "one, make a new one and keep that as a Pulumi secret.",
+    ),
+}
+
+
+def _findings(hidden: Iterable[tuple[str, str, Level]]) -> Iterable[Finding]:
+    for place, kind, level in sorted(hidden):
+        rule, sentence = SENTENCES[level]
+        yield Finding(rule, level, scrub(place), sentence.format(kind=kind))
