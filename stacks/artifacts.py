@@ -15,6 +15,7 @@ import yaml
 
 from stacks.errors import StakeyardError
 from stacks.paths import REPOSITORY, cache
+from stacks.role_library import LOADING
 
 _PACKAGE = "stakeyard_artifact"
 _FOLDER = REPOSITORY / "roles" / "artifact" / "module_utils" / _PACKAGE
@@ -22,6 +23,11 @@ _FOLDER = REPOSITORY / "roles" / "artifact" / "module_utils" / _PACKAGE
 
 def library() -> ModuleType:
     """The package `roles/artifact/module_utils/stakeyard_artifact` (`roles` itself is not a package)."""
+    with LOADING:
+        return _library()
+
+
+def _library() -> ModuleType:
     if _PACKAGE in sys.modules:
         return sys.modules[_PACKAGE]
     spec = importlib.util.spec_from_file_location(

@@ -2,14 +2,23 @@
 
 import importlib.util
 import sys
+import threading
 from types import ModuleType
 
 from stacks.errors import StakeyardError
 from stacks.paths import REPOSITORY
 
+# Nodes converge side by side: without it, one could be given a module that another has not read to the end.
+LOADING = threading.RLock()
+
 
 def load(role: str, name: str) -> ModuleType:
     """The module roles/<role>/<name>.py (`roles` itself is no package). Raises StakeyardError where there is none."""
+    with LOADING:
+        return _load(role, name)
+
+
+def _load(role: str, name: str) -> ModuleType:
     full = f"stakeyard_role_{role}_{name}"
     if full in sys.modules:
         return sys.modules[full]
@@ -19,5 +28,9 @@ def load(role: str, name: str) -> ModuleType:
         raise StakeyardError(f"{path} is missing: this checkout is not complete.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[full] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[full]
+        raise
     return module
