@@ -54,7 +54,7 @@ test-kill: ready ## Kill `pulumi up` at every telling moment (long; `make test` 
 	.venv/bin/pytest -s tests/lab/test_scenario.py --all-moments
 
 .PHONY: test-drills
-test-drills: ready ## Every disaster of the validators on the lab cloud (long; `make test` makes two of them).
+test-drills: ready ## Every disaster of the validators on the lab cloud (long; no part of `make test`).
 	$(STAKEYARD) prepare bitcoin ethereum_execution ethereum_beacon ethereum_validator
 	.venv/bin/pytest -x -s tests/lab/test_validators.py --all-drills
 

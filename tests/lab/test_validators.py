@@ -1,7 +1,7 @@
 """Validators on the lab cloud, and their disasters: whatever happens, no key signs twice by the chain's own record.
 
-The tests of this file are steps: they run in order, and each stands on the one before. The longer drills are for
-`make test-drills`.
+The tests of this file are steps: they run in order, and each stands on the one before. They are for `make test-drills`;
+without `--all-drills` the longer ones are left out.
 """
 
 import json
@@ -26,6 +26,8 @@ NODES = ("eth-1", "eth-2", "validator-1", "validator-2")
 UP = ["up", "--yes", "--skip-preview"]
 DELAY = 180
 """Seconds until the network's genesis: about when its beacon nodes are there."""
+VALIDATORS = 16
+"""On two emulated servers: with more keys, one of them does not sign all its messages of a slot within the slot."""
 UNIT = "ethereum-validator.service"
 MOUNT = "/var/lib/ethereum-validator"
 STATUS_SECONDS = 180
@@ -90,7 +92,7 @@ def drills(cloud: Any) -> Iterator[Drills]:
     for old in sorted(state.rglob("*"), reverse=True):
         old.rmdir() if old.is_dir() else old.unlink()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    known = ethereum.network(state / "network", DELAY)
+    known = ethereum.network(state / "network", DELAY, VALIDATORS)
     source = ethereum.stack_file(state / "stack-file.yaml", state / "network", known)
     workspace = Workspace(STACK, state=state, source=source)
     workspace.prepare()
