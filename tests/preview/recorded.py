@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ class Scenario:
     name: str
     title: str
     exit: int
-    needs: str
     change: Mapping[str, Any]
 
     @property
@@ -35,30 +33,17 @@ class Scenario:
         """The comment as it was when somebody read it and found it right."""
         return HERE / f"{self.name}.md"
 
-    @property
-    def missing(self) -> str:
-        """The module that it needs and this revision does not have."""
-        return "" if not self.needs or _there(self.needs) else self.needs
-
-
-def _there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
 
 @cache
 def scenarios() -> tuple[Scenario, ...]:
     """All of them, in the order of their file."""
     data = yaml.safe_load((HERE / "scenarios.yaml").read_text())
-    keys = ("title", "exit", "needs")
+    keys = ("title", "exit")
     return tuple(
         Scenario(
             name,
             told["title"],
             told["exit"],
-            told.get("needs", ""),
             {key: value for key, value in told.items() if key not in keys},
         )
         for name, told in data.items()
