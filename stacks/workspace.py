@@ -14,9 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import yaml
 
 from stacks.errors import StakeyardError
+from stacks.fleet_file import FLEET_KEY
+from stacks.fleet_yaml import parse_yaml, read_bytes
+from stacks.handover import LARGEST, handed_over, too_large
 from stacks.locks import exclusive
 from stacks.paths import REPOSITORY
 from stacks.text import last_line
@@ -137,13 +142,24 @@ class Workspace:
             raise StakeyardError(
                 f"there is no stack file {self.stack_file}: write it, or choose one of {', '.join(known)}."
             )
+        large = _large(self.stack_file)
         if self.keeps_its_own_salt:
+            if large:
+                raise StakeyardError(
+                    f"{self.stack_file}: Pulumi cannot hand over a fleet as large as this from a stack file that keeps "
+                    "its own salt (more than about 300 nodes): divide it into several stacks."
+                )
             return
         self.config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copy(self.directory / "Pulumi.yaml", self.project)
         salt = _salt(self.config_file)
         known_salt = f"encryptionsalt: {salt}\n" if salt else ""
-        self.config_file.write_text(f"{self.stack_file.read_text().rstrip()}\n{known_salt}")
+        told = self.stack_file.read_text().rstrip()
+        if large:
+            told = yaml.safe_dump(
+                {**large, "config": handed_over(large["config"], self.state / f"{self.stack}-fleet.json")}
+            )
+        self.config_file.write_text(f"{told.rstrip()}\n{known_salt}")
         if salt is None:
             result = self.pulumi("stack", "init", "--no-select", "--non-interactive", capture=True)
             if result.returncode != 0 and "already exists" not in result.stderr:
@@ -174,6 +190,17 @@ class Workspace:
             raise StakeyardError(f"the outputs of stack {self.stack} could not be read: {last_line(result.stderr)}")
         found: dict[str, object] = json.loads(result.stdout)
         return found
+
+
+def _large(path: Path) -> dict[str, Any] | None:
+    """What a stack file says whose fleet is too large for Pulumi's configuration, or None."""
+    if path.stat().st_size <= LARGEST // 2:  # as JSON, it has quotes, commas and braces too, but never twice the length
+        return None
+    try:
+        said = parse_yaml(read_bytes(path))
+    except StakeyardError as error:
+        raise StakeyardError(f"{path}: {error}") from None
+    return said if isinstance(said, dict) and too_large(said.get("config", {}).get(FLEET_KEY)) else None
 
 
 def _salt(path: Path) -> str | None:

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from stacks import configuration
 from stacks.errors import StakeyardError
+from stacks.handover import handed_over
 from stacks.preview import collector
-from stacks.preview.checkout import FLEET, Checkout, make_cache
+from stacks.preview.checkout import Checkout, make_cache
 from stacks.preview.deployment import deployment
 from stacks.preview.diagnostics import parsed
 from stacks.preview.stand_in import clouds_yaml, stand_in
@@ -91,17 +91,6 @@ def _clouds(checkout: Checkout) -> list[str]:
     return [name] if isinstance(name, str) else []
 
 
-def handed_over(config: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
-    """The configuration, with a fleet that is too large for it in a file."""
-    fleet = json.dumps(config[FLEET], sort_keys=True)  # as Pulumi hands it over
-    if len(fleet) <= configuration.LARGEST:
-        return dict(config)
-    path = scratch / "fleet.json"
-    path.write_text(fleet)
-    others = {key: value for key, value in config.items() if key != FLEET}
-    return {**others, f"stakeyard:{configuration.FILE}": str(path)}
-
-
 class _Engine:
     """Pulumi with a backend that lives as long as the preview."""
 
@@ -147,7 +136,8 @@ class _Engine:
         """What an update to `head` would do."""
         make_cache(head.image, self._cache)
         config = self._scratch / "Pulumi.config.yaml"
-        config.write_text(json.dumps({"config": handed_over(head.config, self._scratch)}))  # JSON is YAML
+        given = handed_over(head.config, self._scratch / "fleet.json")
+        config.write_text(json.dumps({"config": given}))  # JSON is YAML
         self._environment["PYTHONPATH"] = str(head.directory)
         arguments = ["--json", "--non-interactive", "--stack", self._stack, "--config-file", str(config)]
         return parsed(self._run(head.directory, "preview", *arguments, refused=True))

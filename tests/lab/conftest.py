@@ -22,6 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--all-moments", action="store_true", help="kill `pulumi up` at every moment, not the telling three"
     )
     parser.addoption("--all-drills", action="store_true", help="every disaster of the validators, not the telling two")
+    parser.addoption(
+        "--keep-stack", action="store_true", help="go on with the validators that are there, and leave them at the end"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

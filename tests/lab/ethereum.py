@@ -11,13 +11,17 @@ from stacks.devnet import make
 from stacks.paths import REPOSITORY, lab
 
 NETWORK = "10.79.0"
+VALIDATORS, SETS = 64, 16
+NODES_SETS = 2
+"""Of the sets, those of the stack's own validators; the rest are the network's others."""
 # An address whose key nobody has; EIP-55 checksum.
 FEE_RECIPIENT = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
 
 
-def network(directory: Path, delay: int, validators: int = 64) -> dict[str, Any]:
+def network(directory: Path, delay: int) -> dict[str, Any]:
     """Make the private network; what is to be known of it."""
-    made = make("ethereum_beacon", directory, ["--delay", str(delay), "--validators", str(validators)], print)
+    size = ["--validators", str(VALIDATORS), "--sets", str(SETS)]
+    made = make("ethereum_beacon", directory, ["--delay", str(delay), *size], print)
     encrypt_keys(directory)
     known: dict[str, Any] = json.loads(made.read_text())
     return known
@@ -36,8 +40,10 @@ def encrypt_keys(directory: Path) -> Path:
     return file
 
 
-def stack_file(path: Path, directory: Path, known: dict[str, Any], network: str = NETWORK) -> Path:
-    """Write the stack file: two nodes, two validators, and where their backups go."""
+def stack_file(
+    path: Path, directory: Path, known: dict[str, Any], network: str = NETWORK, *, validators: bool = True
+) -> Path:
+    """Write the stack file: two nodes, two validators unless they come later, and where their backups go."""
     lab_file = yaml.safe_load((REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text())
     fleet = lab_file["config"]["stakeyard:fleet"]
     common = {"flavor": "lab.small", "zone": "nova"}
@@ -69,8 +75,8 @@ def stack_file(path: Path, directory: Path, known: dict[str, Any], network: str 
         }
     fleet["network"] = {"cidr": f"{network}.0/24", "external": "public"}
     fleet["groups"] = {}
-    fleet["nodes"] = made
-    fleet["waves"] = [["eth-1", "eth-2"], ["validator-1", "validator-2"]]
+    fleet["nodes"] = {name: node for name, node in made.items() if validators or name.startswith("eth-")}
+    fleet["waves"] = [["eth-1", "eth-2"]] + ([["validator-1", "validator-2"]] if validators else [])
     identity = directory / "identity.txt"
     fleet["backup"] = {
         "recipients": [str(pyrage.x25519.Identity.from_str(identity.read_text().strip()).to_public())],

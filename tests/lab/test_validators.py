@@ -1,7 +1,8 @@
 """Validators on the lab cloud, and their disasters: whatever happens, no key signs twice by the chain's own record.
 
 The tests of this file are steps: they run in order, and each stands on the one before. They are for `make test-drills`;
-without `--all-drills` the longer ones are left out.
+without `--all-drills` the longer ones are left out. To look into one that fails, run it with `--keep-stack`: the stack
+stays, and the next run with `--keep-stack -k ...` goes on from there.
 """
 
 import json
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from stacks.devnet import SUMMARY
 from stacks.signer_metadata import from_metadata
 from stacks.workspace import Workspace
-from tests.lab import chain, ethereum, inventory
+from tests.lab import chain, ethereum, inventory, others
 from tests.lab.driver import Killer, pulumi, stakeyard
 from tests.lab.stranger import Stranger, start_stranger
 
@@ -26,8 +28,6 @@ NODES = ("eth-1", "eth-2", "validator-1", "validator-2")
 UP = ["up", "--yes", "--skip-preview"]
 DELAY = 180
 """Seconds until the network's genesis: about when its beacon nodes are there."""
-VALIDATORS = 16
-"""On two emulated servers: with more keys, one of them does not sign all its messages of a slot within the slot."""
 UNIT = "ethereum-validator.service"
 MOUNT = "/var/lib/ethereum-validator"
 STATUS_SECONDS = 180
@@ -83,24 +83,33 @@ class Drills:
         return found
 
 
-@pytest.fixture(scope="module")
-def drills(cloud: Any) -> Iterator[Drills]:
-    """The stack's file and network, with nothing of an earlier run left."""
-    state = ethereum.place()
+def clear(cloud: Any, state: Path) -> None:
+    """Take away what an earlier run left in the cloud and on this machine."""
     for stack in (CLAIMANT, STACK):
         inventory.sweep(cloud, stack)
     for old in sorted(state.rglob("*"), reverse=True):
         old.rmdir() if old.is_dir() else old.unlink()
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    known = ethereum.network(state / "network", DELAY, VALIDATORS)
-    source = ethereum.stack_file(state / "stack-file.yaml", state / "network", known)
+
+
+@pytest.fixture(scope="module")
+def drills(cloud: Any, pytestconfig: pytest.Config) -> Iterator[Drills]:
+    """The stack's file and network, with nothing of an earlier run left unless it was to be kept."""
+    state, kept = ethereum.place(), pytestconfig.getoption("--keep-stack")
+    source, network = state / "stack-file.yaml", state / "network"
+    if kept and source.exists():
+        known = json.loads((network / SUMMARY).read_text())
+    else:
+        clear(cloud, state)
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        known = ethereum.network(network, DELAY)
+        ethereum.stack_file(source, network, known, validators=False)
     workspace = Workspace(STACK, state=state, source=source)
     workspace.prepare()
     figures: list[str] = []
     yield Drills(workspace, known, figures)
     print("\n".join(["", "--- figures of the drills", *figures]))
-    for stack in (CLAIMANT, STACK):
-        inventory.sweep(cloud, stack)
+    if not kept:
+        clear(cloud, state)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +142,12 @@ def lose_server(cloud: Any, drills: Drills, name: str) -> str:
 
 
 def test_a_private_network_is_proposed_attested_and_finalised(drills: Drills) -> None:
+    network = drills.workspace.state / "network"
+    before = pulumi(drills.workspace, UP, limit=2400)
+    assert before.status == 0, before.text[-3000:]
+    others.start(drills.workspace, network, drills.known)
+    ethereum.stack_file(drills.workspace.stack_file, network, drills.known)
+    drills.workspace.prepare()
     run = pulumi(drills.workspace, UP, limit=2400)
     assert run.status == 0, run.text[-3000:]
     finalised = chain.await_finality(drills.workspace, 600)
@@ -140,7 +155,9 @@ def test_a_private_network_is_proposed_attested_and_finalised(drills: Drills) ->
     assert looked["slashable"] == []
     assert looked["proposals"] > 0
     assert looked["validators"] == sum(map(len, drills.known["sets"]))
-    drills.figures.append(f"up: {run.seconds:.0f} s; epoch {finalised} finalised")
+    drills.figures.append(
+        f"up of the nodes: {before.seconds:.0f} s, of the validators: {run.seconds:.0f} s; epoch {finalised} finalised"
+    )
 
 
 def test_the_keys_are_in_no_state_in_clear(drills: Drills) -> None:

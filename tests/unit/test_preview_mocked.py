@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from stacks import configuration
 from stacks.errors import StakeyardError
-from stacks.preview import checkout, diagnostics, mocked
+from stacks.preview import checkout, diagnostics
 from stacks.preview.collector import address_of, made_up, outputs_of, urn_of
 from stacks.preview.deployment import deployment
 from stacks.preview.sample import sample
@@ -215,13 +214,3 @@ def test_a_preview_that_failed_says_why(given: subprocess.CompletedProcess[str],
     with pytest.raises(StakeyardError) as caught:
         diagnostics.parsed(given)
     assert str(caught.value) == sentence
-
-
-def test_a_fleet_too_large_for_the_environment_is_handed_over_in_a_file(tmp_path: Path) -> None:
-    small = {"stakeyard:fleet": {"nodes": {}}, "openstack:insecure": True}
-    assert mocked.handed_over(small, tmp_path) == small
-    large = {**small, "stakeyard:fleet": {"nodes": {"n": "x" * configuration.LARGEST}}}
-    given = mocked.handed_over(large, tmp_path)
-    path = given.pop("stakeyard:fleetFile")
-    assert json.loads(Path(path).read_text()) == large["stakeyard:fleet"]
-    assert given == {"openstack:insecure": True}

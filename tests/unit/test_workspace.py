@@ -4,8 +4,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stacks.errors import StakeyardError
+from stacks.handover import LARGEST
 from stacks.workspace import Workspace, pulumi_arguments
 from tools import build
 
@@ -59,6 +61,26 @@ def test_a_stack_file_with_its_own_salt_is_used_as_it_is(workspace: Workspace) -
     workspace.prepare()
     assert not workspace.config_file.exists()
     assert pulumi_arguments(["up"], workspace) == ["up", "--stack", "lab"]
+
+
+LARGE = f"config:\n  stakeyard:fleet: {{cloud: {'x' * LARGEST}}}\n"
+
+
+def test_a_fleet_too_large_for_pulumi_goes_over_in_a_file(workspace: Workspace, pulumi: list[tuple[str, ...]]) -> None:
+    workspace.stack_file.write_text(LARGE)
+    for _ in range(2):
+        workspace.prepare()
+    given = yaml.safe_load(workspace.config_file.read_text())
+    path = given["config"]["stakeyard:fleetFile"]
+    assert given == {"config": {"stakeyard:fleetFile": path}, "encryptionsalt": SALT}
+    assert yaml.safe_load(Path(path).read_text()) == yaml.safe_load(LARGE)["config"]["stakeyard:fleet"]
+    assert len(pulumi) == 1
+
+
+def test_one_whose_stack_file_keeps_its_own_salt_is_refused(workspace: Workspace) -> None:
+    workspace.stack_file.write_text(f"{LARGE}encryptionsalt: {SALT}\n")
+    with pytest.raises(StakeyardError, match=r"Pulumi\.lab\.yaml: .* divide it into several stacks"):
+        workspace.prepare()
 
 
 @pytest.mark.parametrize(
