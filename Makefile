@@ -53,6 +53,11 @@ test-kill: ready ## Kill `pulumi up` at every telling moment (long; `make test` 
 	$(STAKEYARD) prepare
 	.venv/bin/pytest -s tests/lab/test_scenario.py --all-moments
 
+.PHONY: test-previews
+test-previews: ready ## Preview all ten pull requests with the lab cloud asked (`make test` does three of them).
+	$(STAKEYARD) prepare
+	.venv/bin/pytest -s tests/lab/test_scenario.py --all-pull-requests
+
 .PHONY: test-drills
 test-drills: ready ## Every disaster of the validators on the lab cloud (long; no part of `make test`).
 	$(STAKEYARD) prepare bitcoin ethereum_execution ethereum_beacon ethereum_validator

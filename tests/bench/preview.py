@@ -64,7 +64,7 @@ def write(directory: Path, told: dict[str, Any]) -> None:
     """Let this be the repository's stack file."""
     plain = json.loads(json.dumps({"config": {"stakeyard:fleet": told}}))  # without what YAML would write as aliases
     text = yaml.safe_dump(plain, sort_keys=False)
-    (directory / recorded.STACK_FILE).write_text(text)
+    (directory / recorded.stack_file()).write_text(text)
 
 
 def measure(nodes: int, signers: int) -> Figure:

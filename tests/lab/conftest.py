@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--all-moments", action="store_true", help="kill `pulumi up` at every moment, not the telling three"
     )
     parser.addoption("--all-drills", action="store_true", help="every disaster of the validators, not the telling two")
+    parser.addoption("--all-pull-requests", action="store_true", help="preview all ten, not the telling three")
     parser.addoption(
         "--keep-stack", action="store_true", help="go on with the validators that are there, and leave them at the end"
     )

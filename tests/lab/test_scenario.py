@@ -7,6 +7,8 @@ import base64
 import json
 import shlex
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import paramiko
@@ -14,9 +16,10 @@ import pytest
 
 from stacks import recovery
 from stacks.workspace import Workspace
-from tests.lab import inventory
+from tests.lab import inventory, pull_requests
 from tests.lab.conftest import STACK
 from tests.lab.driver import Killer, pulumi
+from tests.preview.recorded import apply
 
 pytestmark = pytest.mark.lab
 
@@ -90,6 +93,34 @@ def test_nothing_was_made_twice(workspace: Workspace, cloud: Any) -> None:
     assert {identifier: what for identifier, what in there.items() if identifier not in known} == {}
     servers = {f"server stakeyard-{STACK}-{name}" for name in ("bitcoin-1", "bitcoin-2")}
     assert {what for what in there.values() if what.startswith("server stakeyard")} == servers
+
+
+@pytest.fixture(scope="module")
+def next_image(cloud: Any) -> Iterator[None]:
+    """An image that one of the pull requests names; nothing ever boots it."""
+    name = f"stakeyard-{STACK}-next"
+    cloud.create_image(name, data=b"nothing", disk_format="raw", container_format="bare", wait=True)
+    yield
+    cloud.delete_image(name, wait=True)
+
+
+@pytest.mark.usefixtures("next_image")
+@pytest.mark.parametrize("asked", pull_requests.load(), ids=lambda asked: asked.name)
+def test_a_pull_request_shows_what_it_would_change(
+    asked: pull_requests.PullRequest, workspace: Workspace, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    if not asked.telling and not pytestconfig.getoption("--all-pull-requests"):
+        pytest.skip("one of those that `make test-previews` makes")
+    directory = pull_requests.repository(tmp_path / "fleet", workspace)
+    apply(asked.change, directory, STACK)
+    try:
+        status, comment = pull_requests.preview(directory, workspace, tmp_path / "out")
+    finally:
+        workspace.prepare()  # the stack file of this checkout again
+    print(comment)
+    assert status == asked.exit
+    assert [text for text in asked.says if text not in comment] == []
+    assert [path.name for path in (tmp_path / "out").iterdir() if "PLANTED" in path.read_text()] == []
 
 
 def test_a_second_update_changes_nothing_and_runs_no_ansible(workspace: Workspace) -> None:

@@ -16,7 +16,11 @@ from stacks.preview.checkout import PARTS
 
 HERE = Path(__file__).parent / "scenarios"
 STACK = "fleet"
-STACK_FILE = f"stacks/Pulumi.{STACK}.yaml"
+
+
+def stack_file(stack: str = STACK) -> str:
+    """The path of a stack file in a repository."""
+    return f"stacks/Pulumi.{stack}.yaml"
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Scenario:
     title: str
     exit: int
     change: Mapping[str, Any]
+    """What `apply` takes."""
 
     @property
     def golden(self) -> Path:
@@ -38,20 +43,11 @@ class Scenario:
 def scenarios() -> tuple[Scenario, ...]:
     """All of them, in the order of their file."""
     data = yaml.safe_load((HERE / "scenarios.yaml").read_text())
-    keys = ("title", "exit")
-    return tuple(
-        Scenario(
-            name,
-            told["title"],
-            told["exit"],
-            {key: value for key, value in told.items() if key not in keys},
-        )
-        for name, told in data.items()
-    )
+    return tuple(Scenario(name, told["title"], told["exit"], told) for name, told in data.items())
 
 
-def repository(target: Path) -> None:
-    """A git repository with this checkout's program and the base fleet, all in one commit."""
+def repository(target: Path, stack: str = STACK, source: Path = HERE / "base.yaml") -> None:
+    """A git repository with this checkout's program and one stack file, the base fleet's, all in one commit."""
     target.mkdir()
     skip = shutil.ignore_patterns("__pycache__", "*.pyc", "Pulumi.*.yaml")
     for part in PARTS:
@@ -60,7 +56,7 @@ def repository(target: Path) -> None:
             shutil.copytree(source, target / part, ignore=skip, symlinks=True)
         else:
             shutil.copy(source, target / part)
-    shutil.copy(HERE / "base.yaml", target / STACK_FILE)
+    shutil.copy(source, target / stack_file(stack))
     git(target, "init", "--quiet", "--initial-branch=main")
     git(target, "add", "--all")
     git(target, "commit", "--quiet", "--message=Base")
@@ -74,9 +70,8 @@ def git(directory: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=directory, env=env, check=True)
 
 
-def apply(scenario: Scenario, directory: Path) -> None:
-    """Make the scenario's change in the working tree; every part of it must change something."""
-    change = scenario.change
+def apply(change: Mapping[str, Any], directory: Path, stack: str = STACK) -> None:
+    """Make a change in the working tree; every part of it must change something."""
     for name, text in change.get("add", {}).items():
         path = directory / name
         path.write_text(path.read_text() + text)
@@ -84,11 +79,11 @@ def apply(scenario: Scenario, directory: Path) -> None:
         path = directory / name
         text = path.read_text()
         for old, new in pairs:
-            assert old in text, f"{scenario.name}: {name} does not hold {old!r} any more"
+            assert old in text, f"{name} does not hold {old!r} any more"
             text = text.replace(old, new, 1)
         path.write_text(text)
     if "set" in change:
-        path = directory / STACK_FILE
+        path = directory / stack_file(stack)
         data = yaml.safe_load(path.read_text())
         for place, value in change["set"].items():
             *above, last = place.split(".")

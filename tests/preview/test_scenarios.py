@@ -46,7 +46,7 @@ def test_there_are_ten() -> None:
 
 @pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)
 def test_a_pull_request_has_the_comment_that_was_read(scenario: Scenario, fleet: Path, tmp_path: Path) -> None:
-    apply(scenario, fleet)
+    apply(scenario.change, fleet)
     out = tmp_path / "out"
     status, _ = preview(fleet, out)
     comment = VOLATILE.sub("(digest)", (out / "preview.md").read_text())

@@ -45,7 +45,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     target = tmp_path / "fleet"
     (target / "stacks").mkdir(parents=True)
     (target / "roles").symlink_to(REPOSITORY / "roles")
-    (target / recorded.STACK_FILE).write_text((recorded.HERE / "base.yaml").read_text())
+    (target / recorded.stack_file()).write_text((recorded.HERE / "base.yaml").read_text())
     monkeypatch.setattr(mocked, "digest", lambda *_: {"steps": DIGEST})
     monkeypatch.setattr(checkout, "_image", lambda _directory: {"digest": "0" * 12, "command_line": ""})
     return target
@@ -114,7 +114,7 @@ def test_the_look_is_told_which_nodes_change_in_place_and_only_they(repository: 
 def test_a_broken_stack_file_is_a_report_too_and_nobody_is_asked(
     repository: Path, tmp_path: Path, change: Any, sentence: str
 ) -> None:
-    path = repository / recorded.STACK_FILE
+    path = repository / recorded.stack_file()
     data = yaml.safe_load(path.read_text())
     change(data["config"]["stakeyard:fleet"])
     path.write_text(yaml.safe_dump(data))
