@@ -12,6 +12,8 @@ from stacks.paths import REPOSITORY, lab
 
 NETWORK = "10.79.0"
 VALIDATORS, SETS = 64, 16
+SECONDS_PER_SLOT = 12
+"""As on mainnet: on shared cores, a block of a shorter slot comes after the votes of that slot, and none is built on."""
 NODES_SETS = 2
 """Of the sets, those of the stack's own validators; the rest are the network's others."""
 # An address whose key nobody has; EIP-55 checksum.
@@ -20,7 +22,7 @@ FEE_RECIPIENT = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
 
 def network(directory: Path, delay: int) -> dict[str, Any]:
     """Make the private network; what is to be known of it."""
-    size = ["--validators", str(VALIDATORS), "--sets", str(SETS)]
+    size = ["--validators", str(VALIDATORS), "--sets", str(SETS), "--seconds-per-slot", str(SECONDS_PER_SLOT)]
     made = make("ethereum_beacon", directory, ["--delay", str(delay), *size], print)
     encrypt_keys(directory)
     known: dict[str, Any] = json.loads(made.read_text())
@@ -46,7 +48,7 @@ def stack_file(
     """Write the stack file: two nodes, two validators unless they come later, and where their backups go."""
     lab_file = yaml.safe_load((REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text())
     fleet = lab_file["config"]["stakeyard:fleet"]
-    common = {"flavor": "lab.small", "zone": "nova"}
+    common = {"zone": "nova"}
     shared = {"ethereum_network": "devnet", "ethereum_devnet": str(directory)}
     made: dict[str, Any] = {}
     for number in (1, 2):
@@ -54,6 +56,7 @@ def stack_file(
             "kind": "ethereum_node",
             "address": f"{network}.{10 + number}",
             "image": "container",
+            "flavor": "lab.medium",  # the first also has the other validators' client
             **common,
             "peers": [f"eth-{3 - number}"],
             "vars": {**shared, "ethereum_execution_cache": 128},
@@ -62,6 +65,7 @@ def stack_file(
             "kind": "ethereum_validator",
             "address": f"{network}.{20 + number}",
             "image": "machine",
+            "flavor": "lab.small",
             **common,
             "volumes": {"keys": {"size_gib": 1, "type": "lab"}},
             "uses": ["eth-1", "eth-2"],

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.lab
 STACK, CLAIMANT = "ethereum", "claimant"
 NODES = ("eth-1", "eth-2", "validator-1", "validator-2")
 UP = ["up", "--yes", "--skip-preview"]
-DELAY = 180
+DELAY = 240
 """Seconds until the network's genesis: about when its beacon nodes are there."""
 UNIT = "ethereum-validator.service"
 MOUNT = "/var/lib/ethereum-validator"
