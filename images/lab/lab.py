@@ -2,17 +2,16 @@
 
 import contextlib
 import datetime as dt
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from images.lab import (
     cache,
     cgroups,
+    claim,
     cleanup,
     cloud,
     configuration,
@@ -117,8 +116,7 @@ class Lab:
         """Bring the lab up from whatever state it is in."""
         facts = host.gather(self.settings.state)
         preflight.check_system(facts)
-        self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._locked():
+        with claim.held(self.settings, make=True):
             made = self.made()
             if made and len(self.running()) == 2 and not self.problems():
                 self._publish(made)
@@ -230,19 +228,18 @@ class Lab:
     def down(self) -> None:
         """Stop the lab and leave nothing of it but its files."""
         preflight.check_system(host.gather(self.settings.state))
-        if self.settings.state.exists():
-            with self._locked():
-                self._down()
-        else:
-            cleanup.clean(self.settings)
-        self.steps.say("lab is down")
+        with claim.held(self.settings):
+            self._down()
 
     def _down(self) -> None:
-        self._stop()
+        if self.settings.state.exists():
+            self._stop()
         cleanup.clean(self.settings)
         left = cleanup.leftovers(self.settings)
         if left:
             raise StakeyardError(f"The lab is stopped, but these are left of it: {', '.join(left)}.")
+        claim.release(self.settings)
+        self.steps.say("lab is down")
 
     def _stop(self) -> None:
         cgroups.freeze(self.settings.cgroup, False)  # killed while it made an archive
@@ -256,25 +253,10 @@ class Lab:
 
     def destroy(self, with_cache: bool) -> None:
         """Stop the lab and remove its files; the cache only when asked."""
-        self.down()
-        cloud.withdraw(self.settings)
-        shutil.rmtree(self.settings.state, ignore_errors=True)
-        if self.settings.state.exists():
-            raise StakeyardError(f"{self.settings.state} could not be removed: look for mounts or other users of it.")
+        preflight.check_system(host.gather(self.settings.state))
+        with claim.held(self.settings):
+            self._down()
+            cloud.withdraw(self.settings)
+            claim.remove(self.settings.state)
         if with_cache:
             shutil.rmtree(paths.cache() / "lab", ignore_errors=True)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self.settings.state, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise StakeyardError(
-                f"Another `stakeyard lab` command works on {self.settings.state}: wait until it has ended."
-            ) from None
-        try:
-            yield
-        finally:
-            os.close(descriptor)

@@ -147,11 +147,6 @@ def test_the_digest_of_the_nodes_follows_what_they_are_made_of(fake: Lab, monkey
     assert len({first, digest()}) == 2
 
 
-def test_two_commands_on_one_lab_do_not_meet(fake: Lab) -> None:
-    with fake._locked(), pytest.raises(StakeyardError, match="Another `stakeyard lab` command"), fake._locked():
-        pytest.fail("the second got in")
-
-
 def test_an_unknown_node_is_refused(fake: Lab) -> None:
     with pytest.raises(StakeyardError, match="no node `database`"):
         fake.node("database")
