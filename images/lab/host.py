@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,11 +56,21 @@ def _output(*command: str) -> str:
 
 
 def apt_sources(index_targets: str, suite: str = SUITE) -> list[str]:
-    """One-line sources of the suite and its updates, from lines of `uri release component`."""
+    """One-line sources of the suite and its updates, from lines of `uri release component`.
+
+    They get into command lines, logs and the images: one that holds a user name or password is refused.
+    """
     found: set[str] = set()
     for line in index_targets.splitlines():
         uri, release, component = line.split()
         if release == suite or release.startswith(suite + "-"):
+            login, _, mirror = urllib.parse.urlsplit(uri).netloc.rpartition("@")
+            if login:
+                raise StakeyardError(
+                    f"apt's sources on this machine hold a login for {mirror}, which a build would write into its log "
+                    "and into images: name a mirror that asks for none (moved to /etc/apt/auth.conf.d the login "
+                    "stays secret, but builds do not use it there)."
+                )
             found.add(f"deb {uri} {release} {component}")
     return sorted(found)
 

@@ -128,6 +128,15 @@ def test_only_sources_of_the_lab_s_suite_are_taken() -> None:
     ]
 
 
+@pytest.mark.parametrize("login", ["bob:S3cret", "S3cret", "bob@corp:S3cret"])
+def test_a_source_with_a_login_is_refused_without_telling_it(login: str) -> None:
+    with pytest.raises(StakeyardError, match=r"a login for mirror\.example:8443, .*auth\.conf\.d") as refused:
+        host.apt_sources(f"https://{login}@mirror.example:8443/debian bookworm main\n")
+    assert "S3cret" not in str(refused.value)
+    assert "bob" not in str(refused.value)
+    assert host.apt_sources(f"https://{login}@mirror.example/debian trixie main\n") == []
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
