@@ -7,6 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from images.lab import (
     cache,
@@ -58,6 +59,14 @@ def nodes_digest(settings: Settings, virt: str, second: str, dns: str) -> str:
     return cache.digest(inputs)
 
 
+def remembered(path: Path) -> Any:
+    """What a file of the state directory says, or None: one that a kill left without its text is as good as none."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 class Lab:
     """One lab on this machine."""
 
@@ -73,9 +82,8 @@ class Lab:
 
     def made(self) -> Made | None:
         """What the nodes were made as, or None while they are not whole."""
-        if not self._made_file.exists():
-            return None
-        return Made(**json.loads(self._made_file.read_text()))
+        found = remembered(self._made_file)
+        return None if found is None else Made(**found)
 
     def nodes(self, made: Made) -> tuple[Node, Node]:
         first, second = configuration.nodes(self.settings, made.virt, made.second)
@@ -145,7 +153,7 @@ class Lab:
     def _base(self) -> None:
         state, work, archive = self.settings.state, self.settings.work_cgroup, base_archive()
         base, marker = state / "base", state / "base.json"
-        if base.exists() and marker.exists() and json.loads(marker.read_text()) == archive.path.name:
+        if base.exists() and remembered(marker) == archive.path.name:
             return
         marker.unlink(missing_ok=True)
         self._made_file.unlink(missing_ok=True)
@@ -156,7 +164,7 @@ class Lab:
             self.steps.run("base", "base system and packages", lambda log: rootfs.build(base, work, log))
             self.steps.run("cache-base", "cache the base system", lambda log: archive.pack(state, ["base"], log))
             archive.prune("base-*.tar.zst", keep=1)
-        marker.write_text(json.dumps(archive.path.name))
+        credentials.write_private(marker, json.dumps(archive.path.name))
 
     def _nodes_made(self) -> Made:
         """The initialised nodes: as they are, from the cache, or made."""
@@ -189,16 +197,18 @@ class Lab:
 
     def _hypervisors(self) -> tuple[configuration.Virt, configuration.Virt]:
         path = self.settings.state / "kvm.json"
-        if not path.exists():
+        works = remembered(path)
+        if works is None:
             answer: list[bool] = []
             self.steps.run(
                 "probe-kvm",
                 "try a guest under KVM",
                 lambda _: answer.append(kvm.probe(self.settings.state / "base")),
             )
-            path.write_text(json.dumps(answer[0]))
-            self.steps.say("guests boot under KVM" if answer[0] else "no guest boots under KVM here")
-        return kvm.hypervisors(json.loads(path.read_text()), Path("/sys/fs/cgroup/memory").is_dir())
+            (works,) = answer
+            credentials.write_private(path, json.dumps(works))
+            self.steps.say("guests boot under KVM" if works else "no guest boots under KVM here")
+        return kvm.hypervisors(works, Path("/sys/fs/cgroup/memory").is_dir())
 
     def _publish(self, made: Made) -> None:
         credentials.operator_key(self.settings)
