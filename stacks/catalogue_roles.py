@@ -1,5 +1,7 @@
 """What a role says of itself: its variables with their types, and the roles that it imports."""
 
+import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +32,12 @@ class Option:
             quote = self.type in ("str", "path") and isinstance(value, bool | int | float)
             remedy = "put the value in quotes." if quote else "correct the value."
             return f"must be {_WORDS[self.type]}, not {shown(value)}; {remedy}"
-        if self.type == "list" and isinstance(value, list | tuple):
-            for entry in value:
-                if not _fits(self.elements, entry):
-                    return f"every entry must be {_WORDS[self.elements]}, not {shown(entry)}; correct the list."
+        entries = value if self.type == "list" and isinstance(value, list | tuple) else ()
+        for entry in entries:
+            if not _fits(self.elements, entry):
+                return f"every entry must be {_WORDS[self.elements]}, not {shown(entry)}; correct the list."
+        if problem := _line_problem(value) or next(filter(None, map(_line_problem, entries)), None):
+            return problem
         if self.choices and value not in self.choices:
             return f"{shown(value)} is not a choice; {near(str(value), [str(choice) for choice in self.choices])}"
         return None
@@ -54,6 +58,17 @@ _WORDS |= {"list": "a list", "dict": "a mapping"}
 def _is_secret(value: object) -> bool:
     """Whether this is `secure: ...`, as Pulumi writes an encrypted value into a stack file."""
     return isinstance(value, dict) and set(value) == {"secure"} and isinstance(value["secure"], str)
+
+
+def _line_problem(value: object) -> str | None:
+    """Why a text is more than one line: roles write values into files where a line break begins another setting.
+
+    Nothing of the value is shown, as it may be a secret.
+    """
+    for character in value if isinstance(value, str) else "":
+        if unicodedata.category(character) in ("Cc", "Zl", "Zp"):
+            return f"holds the control character {json.dumps(character)[1:-1]}; write the value on one line without it."
+    return None
 
 
 def _fits(kind: str, value: object) -> bool:

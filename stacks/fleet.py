@@ -23,7 +23,7 @@ from stacks.fleet_models import (
     Volume,
 )
 from stacks.fleet_rules import check
-from stacks.fleet_text import refusal, require_plain, sentence, shown
+from stacks.fleet_text import refusal, require_no_template, require_plain, sentence, shown
 
 __all__ = [
     "ExistingImage",
@@ -49,6 +49,7 @@ def load_fleet(data: object, catalogue: Catalogue, machine: Machine | None = Non
     """
     machine = ControlMachine() if machine is None else machine
     require_plain(data)
+    require_no_template(data)
     if not isinstance(data, dict):
         raise refusal("stakeyard:fleet", f"must be a mapping, not {shown(data)}; write the fleet under this key")
     try:

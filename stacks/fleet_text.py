@@ -179,6 +179,26 @@ def require_plain(data: object, whole: str = "stakeyard:fleet", place: tuple[obj
         raise refusal(key_path(place, whole), f"is read as a {name}, which no key takes; put the value in quotes.")
 
 
+def require_no_template(data: object, place: tuple[object, ...] = ()) -> None:
+    """Refuse text that Ansible would run as a template, which could read and run anything on the control machine.
+
+    Nothing of the text is shown, as it may be a secret.
+    """
+    if isinstance(data, dict):
+        for key, value in data.items():
+            require_no_template(str(key), place)
+            require_no_template(value, (*place, key))
+    elif isinstance(data, list | tuple):
+        for index, value in enumerate(data):
+            require_no_template(value, (*place, index))
+    elif isinstance(data, str):
+        for mark in ("{{", "{%", "{#"):
+            if mark in data:
+                raise refusal(
+                    key_path(place), f"holds {mark}, which begins a template of Ansible; write the value itself."
+                )
+
+
 def _require_text(text: str, path: str, what: str) -> None:
     for character in text:
         if (

@@ -178,7 +178,7 @@ def converge(
         run = ansible_runner.run(
             private_data_dir=str(private),
             playbook=[play(host, roles, entry)],
-            inventory={"all": {"hosts": {host.name: {**variables, **connection(host)}}}},
+            inventory={"all": {"hosts": {host.name: {**untemplated(variables), **connection(host)}}}},
             envvars=environment(private, used.config, directory),
             cmdline=" ".join(options) or None,
             event_handler=watch.event,
@@ -196,6 +196,23 @@ def converge(
             watch.failure or f"{host.name}: Ansible stopped with status {run.rc}: {problem or run.status}"
         )
     return RunResult(tasks=watch.started, changed=watch.changed)
+
+
+def untemplated(variables: Mapping[str, object]) -> dict[str, object]:
+    """Variables whose texts Ansible takes as they are.
+
+    It would run those of an inventory as templates on this machine, and they come from stack files, from the state and
+    from other hosts. `__ansible_unsafe` is how Ansible's JSON says that a text is none.
+    """
+    return {name: _untemplated(value) for name, value in variables.items()}
+
+
+def _untemplated(value: object) -> object:
+    if isinstance(value, str):
+        return {"__ansible_unsafe": value}
+    if isinstance(value, Mapping):
+        return {key: _untemplated(inner) for key, inner in value.items()}
+    return [_untemplated(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def play(host: Host, roles: Sequence[str], entry: str = "main") -> dict[str, object]:

@@ -40,6 +40,8 @@ RULES = (
     "A zone, group, image, peer or wave member that is not declared; a peer of another kind; a node in two waves.",
     "A group whose nodes need more hosts than it has, or must share a host across zones.",
     "A variable that the kind's roles do not have, of another type than they say, or that the program itself sets.",
+    "A line break, a tab or another control character in a variable that is text, or in a list of texts.",
+    "Text with `{{`, `{%` or `{#`, wherever it is: Ansible would run it as a template, on the control machine.",
     "A volume that the kind does not know, a required one that is missing, one smaller than the chain needs.",
     "Two signers with one key: hexadecimal keys are compared without regard to case and `0x`.",
     "An existing image without a pin: clouds replace images under one name.",

@@ -52,7 +52,8 @@ class Archive:
         return self.path.with_name(self.path.name + ".sha256")
 
     def exists(self) -> bool:
-        return self.path.exists()
+        """Whether it was finished; one that was not is made again."""
+        return self.path.exists() and self.checksum.exists()
 
     def verify(self) -> None:
         """Raise unless the archive is whole and nobody but its owner, who runs this, could have read or changed it."""

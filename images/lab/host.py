@@ -6,9 +6,11 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable
+import urllib.parse
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from images.lab.settings import SUITE
 from stacks.errors import StakeyardError
@@ -25,9 +27,9 @@ _APT_OPTIONS = (
 
 @dataclass(frozen=True)
 class Interface:
-    """An address of the host, or a route that leads somewhere, with the interface it belongs to."""
+    """An address or route of the host, with the interface it belongs to."""
 
-    name: str
+    name: str  # empty: a route that leads nowhere (blackhole, unreachable, prohibit)
     network: ipaddress.IPv4Network
 
 
@@ -54,11 +56,21 @@ def _output(*command: str) -> str:
 
 
 def apt_sources(index_targets: str, suite: str = SUITE) -> list[str]:
-    """One-line sources of the suite and its updates, from lines of `uri release component`."""
+    """One-line sources of the suite and its updates, from lines of `uri release component`.
+
+    They get into command lines, logs and the images: one that holds a user name or password is refused.
+    """
     found: set[str] = set()
     for line in index_targets.splitlines():
         uri, release, component = line.split()
         if release == suite or release.startswith(suite + "-"):
+            login, _, mirror = urllib.parse.urlsplit(uri).netloc.rpartition("@")
+            if login:
+                raise StakeyardError(
+                    f"apt's sources on this machine hold a login for {mirror}, which a build would write into its log "
+                    "and into images: name a mirror that asks for none (moved to /etc/apt/auth.conf.d the login "
+                    "stays secret, but builds do not use it there)."
+                )
             found.add(f"deb {uri} {release} {component}")
     return sorted(found)
 
@@ -106,23 +118,42 @@ def host_resolver() -> str:
     return found
 
 
-def default_interface() -> str:
-    """Interface of the default route: where guests leave the machine."""
-    for route in json.loads(_output("ip", "-4", "-json", "route", "show", "default")):
-        return str(route["dev"])
+def devices(route: Mapping[str, Any]) -> list[str]:
+    """Interfaces of a route as `ip -json` tells it: one, several where it has many paths, or none."""
+    hops = route.get("nexthops", [route])
+    return [str(hop["dev"]) for hop in hops if "dev" in hop]
+
+
+def outside_interfaces(routes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Interfaces of the first default route that leads somewhere: where guests leave the machine."""
+    for route in routes:
+        if found := devices(route):
+            return sorted(set(found))
     raise StakeyardError("This machine has no IPv4 default route: the lab's guests could not reach a package mirror.")
 
 
-def _networks() -> tuple[Interface, ...]:
+def default_interfaces() -> list[str]:
+    """Those of this machine."""
+    return outside_interfaces(json.loads(_output("ip", "-4", "-json", "route", "show", "default")))
+
+
+def networks(links: Iterable[Mapping[str, Any]], routes: Iterable[Mapping[str, Any]]) -> tuple[Interface, ...]:
+    """What is taken, from the answers of `ip -json` on addresses and routes."""
     found: list[Interface] = []
-    for link in json.loads(_output("ip", "-4", "-json", "address", "show")):
+    for link in links:
         for address in link.get("addr_info", []):
             network = ipaddress.IPv4Network(f"{address['local']}/{address['prefixlen']}", strict=False)
             found.append(Interface(link["ifname"], network))
-    for route in json.loads(_output("ip", "-4", "-json", "route", "show")):
+    for route in routes:
         if route["dst"] != "default":
-            found.append(Interface(route["dev"], ipaddress.IPv4Network(route["dst"], strict=False)))
+            network = ipaddress.IPv4Network(route["dst"], strict=False)
+            found += [Interface(name, network) for name in devices(route) or [""]]
     return tuple(found)
+
+
+def _networks() -> tuple[Interface, ...]:
+    addresses = _output("ip", "-4", "-json", "address", "show")
+    return networks(json.loads(addresses), json.loads(_output("ip", "-4", "-json", "route", "show")))
 
 
 def _memory_available() -> int:

@@ -2,17 +2,17 @@
 
 import contextlib
 import datetime as dt
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from images.lab import (
     cache,
     cgroups,
+    claim,
     cleanup,
     cloud,
     configuration,
@@ -59,6 +59,14 @@ def nodes_digest(settings: Settings, virt: str, second: str, dns: str) -> str:
     return cache.digest(inputs)
 
 
+def remembered(path: Path) -> Any:
+    """What a file of the state directory says, or None: one that a kill left without its text is as good as none."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 class Lab:
     """One lab on this machine."""
 
@@ -74,9 +82,8 @@ class Lab:
 
     def made(self) -> Made | None:
         """What the nodes were made as, or None while they are not whole."""
-        if not self._made_file.exists():
-            return None
-        return Made(**json.loads(self._made_file.read_text()))
+        found = remembered(self._made_file)
+        return None if found is None else Made(**found)
 
     def nodes(self, made: Made) -> tuple[Node, Node]:
         first, second = configuration.nodes(self.settings, made.virt, made.second)
@@ -117,8 +124,7 @@ class Lab:
         """Bring the lab up from whatever state it is in."""
         facts = host.gather(self.settings.state)
         preflight.check_system(facts)
-        self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._locked():
+        with claim.held(self.settings, make=True):
             made = self.made()
             if made and len(self.running()) == 2 and not self.problems():
                 self._publish(made)
@@ -147,7 +153,7 @@ class Lab:
     def _base(self) -> None:
         state, work, archive = self.settings.state, self.settings.work_cgroup, base_archive()
         base, marker = state / "base", state / "base.json"
-        if base.exists() and marker.exists() and json.loads(marker.read_text()) == archive.path.name:
+        if base.exists() and remembered(marker) == archive.path.name:
             return
         marker.unlink(missing_ok=True)
         self._made_file.unlink(missing_ok=True)
@@ -158,7 +164,7 @@ class Lab:
             self.steps.run("base", "base system and packages", lambda log: rootfs.build(base, work, log))
             self.steps.run("cache-base", "cache the base system", lambda log: archive.pack(state, ["base"], log))
             archive.prune("base-*.tar.zst", keep=1)
-        marker.write_text(json.dumps(archive.path.name))
+        credentials.write_private(marker, json.dumps(archive.path.name))
 
     def _nodes_made(self) -> Made:
         """The initialised nodes: as they are, from the cache, or made."""
@@ -191,16 +197,18 @@ class Lab:
 
     def _hypervisors(self) -> tuple[configuration.Virt, configuration.Virt]:
         path = self.settings.state / "kvm.json"
-        if not path.exists():
+        works = remembered(path)
+        if works is None:
             answer: list[bool] = []
             self.steps.run(
                 "probe-kvm",
                 "try a guest under KVM",
                 lambda _: answer.append(kvm.probe(self.settings.state / "base")),
             )
-            path.write_text(json.dumps(answer[0]))
-            self.steps.say("guests boot under KVM" if answer[0] else "no guest boots under KVM here")
-        return kvm.hypervisors(json.loads(path.read_text()), Path("/sys/fs/cgroup/memory").is_dir())
+            (works,) = answer
+            credentials.write_private(path, json.dumps(works))
+            self.steps.say("guests boot under KVM" if works else "no guest boots under KVM here")
+        return kvm.hypervisors(works, Path("/sys/fs/cgroup/memory").is_dir())
 
     def _publish(self, made: Made) -> None:
         credentials.operator_key(self.settings)
@@ -230,19 +238,18 @@ class Lab:
     def down(self) -> None:
         """Stop the lab and leave nothing of it but its files."""
         preflight.check_system(host.gather(self.settings.state))
-        if self.settings.state.exists():
-            with self._locked():
-                self._down()
-        else:
-            cleanup.clean(self.settings)
-        self.steps.say("lab is down")
+        with claim.held(self.settings):
+            self._down()
 
     def _down(self) -> None:
-        self._stop()
+        if self.settings.state.exists():
+            self._stop()
         cleanup.clean(self.settings)
         left = cleanup.leftovers(self.settings)
         if left:
             raise StakeyardError(f"The lab is stopped, but these are left of it: {', '.join(left)}.")
+        claim.release(self.settings)
+        self.steps.say("lab is down")
 
     def _stop(self) -> None:
         cgroups.freeze(self.settings.cgroup, False)  # killed while it made an archive
@@ -256,25 +263,10 @@ class Lab:
 
     def destroy(self, with_cache: bool) -> None:
         """Stop the lab and remove its files; the cache only when asked."""
-        self.down()
-        cloud.withdraw(self.settings)
-        shutil.rmtree(self.settings.state, ignore_errors=True)
-        if self.settings.state.exists():
-            raise StakeyardError(f"{self.settings.state} could not be removed: look for mounts or other users of it.")
+        preflight.check_system(host.gather(self.settings.state))
+        with claim.held(self.settings):
+            self._down()
+            cloud.withdraw(self.settings)
+            claim.remove(self.settings.state)
         if with_cache:
             shutil.rmtree(paths.cache() / "lab", ignore_errors=True)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self.settings.state, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise StakeyardError(
-                f"Another `stakeyard lab` command works on {self.settings.state}: wait until it has ended."
-            ) from None
-        try:
-            yield
-        finally:
-            os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from images.lab import host
@@ -10,13 +11,14 @@ from images.lab.settings import MTU, Settings
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
-def rules(settings: Settings, outside: str) -> str:
-    """The lab's nftables table. Only what leaves by the outside interface is translated: with bridge netfilter
+def rules(settings: Settings, outside: Iterable[str]) -> str:
+    """The lab's nftables table. Only what leaves by an outside interface is translated: with bridge netfilter
     on, a wider rule would also rewrite the VXLAN multicast between the nodes, and guests would get no address."""
+    interfaces = ", ".join(f'"{name}"' for name in outside)
     return f"""table ip {settings.table} {{
  chain postrouting {{
   type nat hook postrouting priority srcnat; policy accept;
-  ip saddr {settings.network} ip daddr != {settings.network} oifname "{outside}" masquerade
+  ip saddr {settings.network} ip daddr != {settings.network} oifname {{ {interfaces} }} masquerade
  }}
 }}
 """
@@ -33,7 +35,7 @@ def up(settings: Settings) -> None:
     _ip("address", "replace", f"{settings.gateway}/24", "dev", settings.bridge)
     _ip("link", "set", settings.bridge, "mtu", str(MTU), "up")
     _delete_table(settings.table)
-    text = rules(settings, host.default_interface())
+    text = rules(settings, host.default_interfaces())
     subprocess.run(["nft", "-f", "-"], input=text, text=True, check=True)
 
 

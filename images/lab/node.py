@@ -68,15 +68,17 @@ class Node:
         """Write the configuration into the node's overlay, in a mount namespace that ends with this call."""
         for name in ("upper", "work", "root"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
-        root = self.directory / "root"
-        overlay = f"lowerdir={self.base},upperdir={self.directory}/upper,workdir={self.directory}/work"
+        # With arguments instead of paths in the text: this checkout may lie anywhere.
         script = (
-            f"mount -t overlay overlay -o {overlay} {root} && mount --bind /proc {root}/proc && "
-            f"chroot {root} tar -x -p --no-overwrite-dir -C / -f - && "
-            f"cat {configuration.FILES}/configure.sh > {root}/run/configure.sh && "
-            f"chroot {root} bash /run/configure.sh {self.spec.role} {self.settings.instances}"
+            'mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root" && '
+            'mount --bind /proc "$2/root/proc" && '
+            'chroot "$2/root" tar -x -p --no-overwrite-dir -C / -f - && '
+            'cat "$3" > "$2/root/run/configure.sh" && '
+            'chroot "$2/root" bash /run/configure.sh "$4" "$5"'
         )
-        subprocess.run(["unshare", "--mount", "sh", "-ec", script], input=files, check=True, stdout=log, stderr=log)
+        arguments = [self.base, self.directory, configuration.FILES / "configure.sh", self.spec.role]
+        command = ["unshare", "--mount", "sh", "-ec", script, "sh", *map(str, arguments), self.settings.instances]
+        subprocess.run(command, input=files, check=True, stdout=log, stderr=log)
 
     def start(self) -> None:
         """Boot the node unless it runs; return when its system bus answers."""

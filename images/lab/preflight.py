@@ -35,7 +35,12 @@ def check_system(facts: HostFacts) -> None:
 def in_the_way(networks: tuple[Interface, ...], settings: Settings) -> Interface | None:
     """An interface or route, other than the lab's own bridge, that overlaps the lab's network."""
     for interface in networks:
-        if interface.name != settings.bridge and interface.network.overlaps(settings.network):
+        if not interface.name:
+            # A wider route that leads nowhere hides nobody: the lab's own goes before it.
+            taken = interface.network.subnet_of(settings.network)
+        else:
+            taken = interface.name != settings.bridge and interface.network.overlaps(settings.network)
+        if taken:
             return interface
     return None
 
@@ -44,8 +49,9 @@ def check_room(facts: HostFacts, settings: Settings, made: bool) -> None:
     """Refuse when a lab that does not run yet would not fit: addresses, memory, disk."""
     other = in_the_way(facts.networks, settings)
     if other:
+        owner = f"interface {other.name}" if other.name else "a route that leads nowhere"
         raise StakeyardError(
-            f"The lab's network {settings.network} overlaps {other.network} of interface {other.name}: "
+            f"The lab's network {settings.network} overlaps {other.network} of {owner}: "
             "set STAKEYARD_LAB_NETWORK to a free private /24."
         )
     if facts.memory_available < MEMORY:

@@ -25,6 +25,8 @@ FLAVORS: Mapping[str, tuple[int, int, int]] = {
 LOOP_DEVICES = 32  # one a container server; the kernel makes them on demand
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,9}")
+# Mount options and /proc/mounts give other characters a meaning.
+_STATE = re.compile(r"(/[A-Za-z0-9._+@-]+)+")
 
 
 @dataclass(frozen=True)
@@ -110,4 +112,8 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     # `destroy` removes this directory and `up` unmounts what it finds in it.
     if not state.is_absolute() or state.is_mount():
         raise StakeyardError(f"STAKEYARD_LAB is {state}: name a directory of its own, from /, that is no mount point.")
+    if not _STATE.fullmatch(str(state)) or ".." in state.parts:
+        raise StakeyardError(
+            f"STAKEYARD_LAB is {str(state)!r}: use letters, digits and . _ + @ - in the directory's name, and no `..`."
+        )
     return Settings(state=state, name=name, network=network)

@@ -46,6 +46,11 @@ class Host:
         digest = archive(path, content or version)
         return self.run(version=version, sha256=digest, archive=str(path))
 
+    def proven(self, version: str) -> None:
+        """Install a version that passes its health gate."""
+        self.install(version)
+        self.run(state="proven")
+
     @property
     def current(self) -> str:
         return str((self.root / "thing" / "current").readlink())
@@ -90,15 +95,16 @@ def test_a_lost_program_is_installed_again(host: Host) -> None:
 
 
 def test_an_upgrade_keeps_the_version_before_and_drops_older_ones(host: Host) -> None:
-    for version in ("1", "2", "3"):
-        result = host.install(version)
+    for version in ("1", "2"):
+        host.proven(version)
+    result = host.install("3")
     assert host.versions() == ["2", "3"]
     assert host.current == result["current"]
     assert result["previous"].startswith("2-")
 
 
 def test_going_back_switches_to_the_version_before_once(host: Host) -> None:
-    host.install("1")
+    host.proven("1")
     host.install("2")
     result = host.run(state="previous")
     assert result["changed"]
@@ -110,7 +116,7 @@ def test_going_back_switches_to_the_version_before_once(host: Host) -> None:
 
 
 def test_a_rolled_back_version_can_be_tried_again(host: Host) -> None:
-    host.install("1")
+    host.proven("1")
     digest = archive(host.folder / "2.tar.gz", "2")
     host.run(version="2", sha256=digest, archive=str(host.folder / "2.tar.gz"))
     host.run(state="previous")
@@ -199,3 +205,61 @@ def test_a_run_killed_before_the_switch_does_not_make_the_old_version_unproven(h
     host.run(state="proven")
     (host.root / "thing" / module.UNPROVEN).write_text("2-01234567")
     assert not module.unproven(host.root / "thing")
+
+
+def test_a_version_that_never_passed_is_not_gone_back_to(host: Host) -> None:
+    host.proven("1")
+    host.install("2")  # and the run is killed before its health gate
+    result = host.install("3")
+    assert result["previous"].startswith("1-")
+    assert host.versions() == ["1", "3"]
+    host.run(state="previous")
+    assert host.current.startswith("1-")
+    assert not module.unproven(host.root / "thing")
+
+
+def test_neither_does_one_count_as_passed_when_the_switch_away_from_it_is_killed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.proven("1")
+    host.install("2")
+    point = module.point
+
+    def killed(link: Path, target: str) -> None:
+        if link.name == "current":
+            raise KeyboardInterrupt
+        point(link, target)
+
+    monkeypatch.setattr(module, "point", killed)
+    with pytest.raises(KeyboardInterrupt):
+        host.install("3")
+    monkeypatch.setattr(module, "point", point)
+    assert host.current.startswith("2-")
+    assert module.unproven(host.root / "thing")
+    assert host.install("3")["previous"].startswith("1-")
+    assert module.unproven(host.root / "thing")
+
+
+def test_without_a_version_that_passed_there_is_none_to_go_back_to(host: Host) -> None:
+    host.install("1")
+    assert host.install("2")["previous"] == ""
+    with pytest.raises(module.RefusalError, match="has no previous version to go back to"):
+        host.run(state="previous")
+
+
+def test_asking_for_the_version_that_passed_is_going_back(host: Host) -> None:
+    host.proven("1")
+    host.install("2")
+    result = host.install("1")
+    assert (host.current, result["previous"]) == (result["current"], "")
+    assert not module.unproven(host.root / "thing")
+
+
+def test_going_back_to_a_version_that_never_passed_leaves_it_unproven(host: Host) -> None:
+    host.proven("1")
+    host.install("2")
+    base = host.root / "thing"
+    (base / module.UNPROVEN).write_text(f"{host.current}\n{(base / 'previous').readlink()}")
+    host.run(state="previous")
+    assert host.current.startswith("1-")
+    assert module.unproven(base)

@@ -32,6 +32,16 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
         "bitcoin_dbcache is 3073 MiB on a machine of 4096 MiB: use 0, or 4 to 3072.",
     ),
     "a cache below Core's least": ({"bitcoin_dbcache": 3}, "bitcoin_dbcache is 3 MiB"),
+    "a name to announce": (
+        {"bitcoin_externalip": "node.example"},
+        'bitcoin_externalip is "node.example": write an IP address, with or without a port, such as 203.0.113.7,',
+    ),
+    "an address with a setting below it": (
+        {"bitcoin_externalip": "203.0.113.7\nzmqpubrawtx=tcp://0.0.0.0:28332"},
+        'bitcoin_externalip is "203.0.113.7\\nzmqpubrawtx=tcp://0.0.0.0:28332": write an IP address',
+    ),
+    "an address with a line break": ({"bitcoin_externalip": "203.0.113.7\n"}, "bitcoin_externalip is "),
+    "a port that is none": ({"bitcoin_externalip": "203.0.113.7:65536"}, "bitcoin_externalip is "),
     "a lab release on main": (
         {"bitcoin_network": "main", "bitcoin_version": "31.99.0"},
         "Release 31.99.0 is for labs and tests, not for main",
@@ -44,6 +54,8 @@ ALLOWED: Mapping[str, dict[str, Any]] = {
     "main, pruned": {"bitcoin_network": "main", "bitcoin_prune": 550},
     "main with an index": {"bitcoin_network": "main", "bitcoin_txindex": True},
     "main with a large cache": {"bitcoin_network": "main", "bitcoin_dbcache": 3072},
+    "an address to announce": {"bitcoin_externalip": "203.0.113.7"},
+    "an IPv6 address to announce, with a port": {"bitcoin_externalip": "[2001:db8::7]:8333"},
     "a lab release on main, allowed": {
         "bitcoin_network": "main",
         "bitcoin_version": "31.99.0",

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from stacks.catalogue import Egress, Port, load_catalogue
+from stacks.catalogue_roles import Option
 from stacks.errors import StakeyardError
 from tests.unit.bad_stack_files.cases import HERE, invented, put, take
 
@@ -62,6 +63,27 @@ def test_variables_carry_what_argument_specs_says() -> None:
     assert options["ledger_network"].choices == ("main", "trial")
     assert options["ledger_extra"].description == "Further peers. One a line."
     assert invented().kind("validator").options["validator_comment"].type == "raw"
+
+
+@pytest.mark.parametrize("character", ["\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\u2028", "\u2029"])
+def test_a_text_is_one_line(character: str) -> None:
+    secret = f"s3cret{character}second"
+    problems = [Option("a", "", "str").problem(secret), Option("a", [], "list", elements="str").problem([secret])]
+    for problem in problems:
+        assert problem is not None
+        assert "write the value on one line" in problem
+        assert "s3cret" not in problem
+        assert character not in problem
+
+
+def test_no_text_of_a_real_role_may_have_a_line_break_but_a_keystore_may() -> None:
+    options = [option for kind in load_catalogue().kinds.values() for option in kind.options.values()]
+    texts = [option for option in options if option.type in ("str", "path") and not option.choices]
+    assert {"bitcoin_externalip", "ethereum_validator_graffiti"} <= {option.name for option in texts}
+    assert [option.name for option in texts if option.problem("a\nb") is None] == []
+    assert [option.name for option in texts if option.problem("Grüße 💥") is not None] == []
+    (keystores,) = {option.name: option for option in options if option.name == "ethereum_validator_keystores"}.values()
+    assert keystores.problem([{"keystore": '{\n\t"crypto": {}\n}\n', "password": "p"}]) is None
 
 
 def test_a_network_that_node_yml_does_not_name_is_refused() -> None:

@@ -78,6 +78,27 @@ def test_an_archive_that_was_never_finished_is_refused(archive: Archive) -> None
         archive.verify()
 
 
+def test_a_kill_between_archive_and_checksum_leaves_none_and_the_next_run_makes_it(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def killed(path: Path, target: Path) -> Path:
+        if path.name.endswith(".sha256.new"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        archive.pack(tmp_path / "from", ["nodes"], _log(tmp_path))
+    assert archive.path.exists()
+    assert not archive.exists()
+    monkeypatch.undo()
+    archive.pack(tmp_path / "from", ["nodes"], _log(tmp_path))
+    assert archive.exists()
+    archive.verify()
+
+
 def test_packing_what_does_not_exist_leaves_no_archive(tmp_path: Path) -> None:
     made = Archive(tmp_path / "cache" / "x.tar.zst")
     with pytest.raises(Exception, match="tar"):

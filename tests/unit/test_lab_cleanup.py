@@ -74,8 +74,9 @@ def test_a_node_s_first_process_is_told_from_the_others(status: str, expected: b
 
 
 def test_only_what_leaves_the_machine_is_translated() -> None:
-    text = network.rules(LAB, "eth0")
-    assert 'ip saddr 172.31.240.0/24 ip daddr != 172.31.240.0/24 oifname "eth0" masquerade' in text
+    text = network.rules(LAB, ["eth0"])
+    assert 'ip saddr 172.31.240.0/24 ip daddr != 172.31.240.0/24 oifname { "eth0" } masquerade' in text
+    assert 'oifname { "eth0", "eth1" } masquerade' in network.rules(LAB, ["eth0", "eth1"])
     assert text.startswith("table ip stakeyard_lab {")
 
 

@@ -36,3 +36,13 @@ def test_a_name_that_cannot_be_an_interface_is_refused(name: str) -> None:
 def test_a_network_that_is_not_a_private_24_is_refused(network: str) -> None:
     with pytest.raises(StakeyardError, match="STAKEYARD_LAB_NETWORK"):
         settings({"STAKEYARD_LAB_NETWORK": network})
+
+
+@pytest.mark.parametrize(
+    "state", ["lab", "/", "/proc", "/srv/my lab", "/srv/a:b", "/srv/a,b", "/srv/$(id)", "/srv/a\nb", "/srv/../root"]
+)
+def test_a_directory_that_is_no_place_for_a_lab_is_refused(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAKEYARD_LAB", state)
+    with pytest.raises(StakeyardError, match="STAKEYARD_LAB is") as refused:
+        settings({})
+    assert "\n" not in str(refused.value)

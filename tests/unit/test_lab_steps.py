@@ -8,7 +8,8 @@ from typing import IO
 
 import pytest
 
-from images.lab import health, host, lab, making, rootfs
+from images.lab import health, host, kvm, lab, making, rootfs
+from images.lab.cache import Archive
 from images.lab.health import Member
 from images.lab.lab import Lab, Made
 from images.lab.settings import settings
@@ -134,6 +135,33 @@ def test_nodes_of_other_scripts_are_renewed_when_they_do_not_run(fake: Lab, monk
     assert calls == ["initialise", "snapshot"]
 
 
+@pytest.mark.parametrize("text", ["", "tr", "\0\0"])
+def test_what_a_kill_left_half_written_is_found_out_again(
+    fake: Lab, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    calls = _initialisations(fake, monkeypatch)
+
+    def probe(_: Path) -> bool:
+        calls.append("probe")
+        return True
+
+    monkeypatch.setattr(kvm, "probe", probe)
+    monkeypatch.setattr(rootfs, "build", lambda *_: calls.append("base"))
+    monkeypatch.setattr(Archive, "pack", lambda *_: None)
+    for name in ("kvm.json", "base.json", "made.json"):
+        (fake.settings.state / name).write_text(text)
+    assert fake.made() is None
+    fake._base()
+    (fake.settings.state / "base/usr/lib/stakeyard-lab").mkdir(parents=True)
+    (fake.settings.state / "base/usr/lib/stakeyard-lab/build").write_text("abc\n")
+    fake._nodes_made()
+    assert calls == ["base", "probe", "initialise", "snapshot"]
+    again = [json.loads((fake.settings.state / name).read_text()) for name in ("kvm.json", "base.json", "made.json")]
+    assert again[0] is True
+    assert again[1].startswith("base-")
+    assert again[2]["virt"] == "kvm"
+
+
 def test_the_digest_of_the_nodes_follows_what_they_are_made_of(fake: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     def digest(virt: str = "qemu", dns: str = "192.0.2.53") -> str:
         return lab.nodes_digest(fake.settings, virt, "lxc", dns)
@@ -145,11 +173,6 @@ def test_the_digest_of_the_nodes_follows_what_they_are_made_of(fake: Lab, monkey
     assert digest() != first
     monkeypatch.setattr(rootfs, "FILES", Path(__file__).parent / "bad_stack_files")
     assert len({first, digest()}) == 2
-
-
-def test_two_commands_on_one_lab_do_not_meet(fake: Lab) -> None:
-    with fake._locked(), pytest.raises(StakeyardError, match="Another `stakeyard lab` command"), fake._locked():
-        pytest.fail("the second got in")
 
 
 def test_an_unknown_node_is_refused(fake: Lab) -> None:

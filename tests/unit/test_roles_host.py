@@ -17,7 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from images.node import inputs
+from stacks.catalogue import load_catalogue
 from stacks.paths import REPOSITORY
+from stacks.resources import LOGIN
 
 HOST = REPOSITORY / "roles/host"
 STATIC = HOST / "files/root"
@@ -130,6 +132,13 @@ def test_the_time_servers_of_the_image_are_the_default_ones() -> None:
     defaults = yaml.safe_load((HOST / "defaults/main.yml").read_text())
     baked = inputs.NODE / "files/etc/chrony/sources.d/stakeyard.sources"
     assert baked.read_text() == render("stakeyard.sources.j2", **defaults)
+
+
+def test_the_user_that_logs_in_is_the_same_everywhere_and_no_variable_of_a_stack_file() -> None:
+    assert yaml.safe_load((HOST / "vars/main.yml").read_text())["host_user"] == LOGIN
+    assert load(HOST / "verify/test_node_host.py").USER == LOGIN
+    assert f"--groups operators {LOGIN}\n" in (REPOSITORY / "images/node/configure.sh").read_text()
+    assert [kind.name for kind in load_catalogue().kinds.values() if "host_user" in kind.options] == []
 
 
 def test_what_a_program_can_check_is_checked_before_it_is_written() -> None:

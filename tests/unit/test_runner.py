@@ -1,5 +1,6 @@
 """Ansible runs on this very machine (connection local): progress, one-sentence failures, and nothing left behind."""
 
+import json
 import os
 from pathlib import Path
 
@@ -92,6 +93,20 @@ def test_variables_reach_no_argument_list(tmp_path: Path, memory: Path) -> None:
     role(tmp_path, "look", "- name: Look.\n  ansible.builtin.command: ps -eo args\n  register: seen\n"
          "- name: Judge.\n  ansible.builtin.assert: {that: \"'in-no-' ~ 'argv' not in seen.stdout\"}\n")  # fmt: skip
     assert converge(HERE, ["look"], {"word": "in-no-argv"}, lambda _: None, directory=tmp_path).tasks == 3
+
+
+def test_no_variable_is_run_as_a_template(tmp_path: Path, memory: Path) -> None:
+    made, told = tmp_path / "made", tmp_path / "told"
+    tasks = (
+        "- name: Check.\n  ansible.builtin.assert: {that: [number == 1, flag, words | length == 2]}\n"
+        f"- name: Tell.\n  ansible.builtin.copy: {{content: '{{{{ [word, words, deep] | to_json }}}}', dest: {told}}}\n"
+    )
+    role(tmp_path, "tell", tasks)
+    text = f"{{{{ lookup('ansible.builtin.pipe', 'touch {made}; echo run') }}}}"
+    given = {"word": text, "words": (text, "{# no comment #}"), "deep": {"a": [{"b": text}]}, "number": 1, "flag": True}
+    converge(HERE, ["tell"], given, lambda _: None, directory=tmp_path)
+    assert json.loads(told.read_text()) == [text, [text, "{# no comment #}"], {"a": [{"b": text}]}]
+    assert not made.exists()
 
 
 def test_a_role_that_does_not_parse_is_a_sentence_too(tmp_path: Path, memory: Path) -> None:

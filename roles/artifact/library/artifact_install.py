@@ -19,7 +19,8 @@ module: artifact_install
 short_description: Install verified archives side by side and switch between them
 description:
   - Verifies the digest of an archive on the host, unpacks it to a folder of its own and switches C(current) to it.
-  - Every step is a rename, so an interrupted run leaves the old version in place. The previous version is kept.
+  - Every step is a rename, so an interrupted run leaves the old version in place.
+  - The last version that passed its health gate is kept as the previous one.
 options:
   name: {description: Name of the artifact., type: str, required: true}
   version: {description: Version to install., type: str}
@@ -110,12 +111,21 @@ def target_of(link: Path) -> str:
 
 
 def switch(base: Path, folder: str) -> None:
-    """Point `current` to `folder` and remember the one before as `previous`; drop versions that neither names."""
+    """Point `current` to `folder` and keep as `previous` the last version that passed its health gate.
+
+    Versions that neither names are dropped.
+    """
     before = target_of(base / "current")
-    if before and before != folder:
+    tried = unproven_names(base) & {before}
+    if tried and target_of(base / "previous") == folder:
+        go_back(base)
+        return
+    if before and before != folder and not tried:
         point(base / "previous", before)
-    if before != folder:  # before the switch: a run that is killed in between must not leave it proven
-        (base / UNPROVEN).write_text(folder)
+    if before != folder:  # before the switch: a run that is killed in between must leave neither of them proven
+        fresh = base / f"{UNPROVEN}.new"
+        fresh.write_text("\n".join([*tried, folder]))
+        fresh.replace(base / UNPROVEN)
     point(base / "current", folder)
     kept = {folder, target_of(base / "previous")}
     for entry in base.iterdir():
@@ -149,14 +159,20 @@ def go_back(base: Path) -> str:
         raise RefusalError(f"{base} has no previous version to go back to.")
     point(base / "current", previous)
     (base / "previous").unlink()
-    (base / UNPROVEN).unlink(missing_ok=True)
+    if previous not in unproven_names(base):
+        (base / UNPROVEN).unlink(missing_ok=True)
     return previous
+
+
+def unproven_names(base: Path) -> set[str]:
+    """Folders that were switched to, or were about to be, and have not passed their health gate."""
+    marker = base / UNPROVEN
+    return set(marker.read_text().split()) if marker.exists() else set()
 
 
 def unproven(base: Path) -> bool:
     """Whether the current version was switched to and never passed its health gate."""
-    marker = base / UNPROVEN
-    return marker.exists() and marker.read_text() == target_of(base / "current")
+    return target_of(base / "current") in unproven_names(base)
 
 
 def complete(base: Path, folder: str, members: list[str]) -> bool:
@@ -190,13 +206,13 @@ def run(parameters: dict[str, Any], check: bool) -> dict[str, Any]:
     if not installed and not parameters["archive"]:
         return result(check, current, previous, needs_archive=True)
     if check:
-        return result(True, folder, current)
+        return result(True, folder, previous if unproven(base) else current)
     if not installed:
         install(base, folder, parameters)
     switch(base, folder)
     if parameters["archive"]:
         Path(parameters["archive"]).unlink(missing_ok=True)
-    return result(True, folder, current or previous)
+    return result(True, folder, target_of(base / "previous"))
 
 
 def main() -> None:
