@@ -6,6 +6,7 @@ Variables travel in the inventory file there, never in an argument list.
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,9 @@ from stacks.task_changes import TaskChange, of_result
 
 TIMEOUT_SECONDS = 3 * 3600
 LONGEST_MESSAGE = 400
+# Settings of Ansible, and of ansible-runner's own part of it.
+SETTINGS = ("ANSIBLE_", "_ANSIBLE_", "AWX_", "AD_HOC_COMMAND_ID", "ORIGINAL_STDOUT_CALLBACK")
+_FORGETTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,7 @@ def converge(
     `secret` names the variables whose values may appear in no message. `opened` is an SSH session to use.
     Raises StakeyardError with host, role, task and message when a task fails.
     """
+    forget_operators_settings()
     with ExitStack() as stack:
         used = opened or stack.enter_context(session([host]))
         private = used.directory / f"run-{host.name}"
@@ -198,6 +203,17 @@ def converge(
     return RunResult(tasks=watch.started, changed=watch.changed)
 
 
+def forget_operators_settings() -> None:
+    """Take what the operator's shell tells Ansible out of this process' environment: ansible-runner hands all of it on.
+
+    A single setting there could turn host key checking off, log secrets to a disk, or leave tasks out. A process with
+    several threads does it before it starts them.
+    """
+    with _FORGETTING:
+        for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+            del os.environ[name]
+
+
 def play(host: Host, roles: Sequence[str], entry: str = "main") -> dict[str, object]:
     """The play: facts that roles size themselves by, then the roles."""
     if entry == "main":
@@ -224,7 +240,7 @@ def connection(host: Host) -> dict[str, object]:
 
 
 def environment(private: Path, ssh_config: Path, directory: Path) -> dict[str, str]:
-    """Ansible's settings; nothing is taken from the operator's own ansible.cfg."""
+    """All of Ansible's settings: an ansible.cfg of the operator is not looked for, as there is an (empty) one."""
     ours = Path(sys.executable).parent
     return {
         "PATH": os.pathsep.join([str(ours), os.environ.get("PATH", os.defpath)]),
