@@ -109,10 +109,16 @@ def test_without_waves_all_nodes_are_one_wave() -> None:
     assert load().rollout == (("ledger-1",), ("ledger-2", "signer-1"))
 
 
-def test_a_variable_may_be_an_encrypted_value_of_any_type() -> None:
-    secret = {"secure": "v1:abc"}
-    fleet = load({"nodes.ledger-1.vars.ledger_cache_mib": secret})
-    assert fleet.nodes["ledger-1"].vars["ledger_cache_mib"] == secret
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ledger_release", {"secure": "v1:abc"}),
+        ("ledger_extra", ["10.77.0.12", {"secure": "v1:abc"}]),
+        ("ledger_options", {"token": {"secure": "v1:abc"}, "depth": 3}),
+    ],
+)
+def test_a_text_among_the_variables_may_be_encrypted(name: str, value: Any) -> None:
+    assert load({f"nodes.ledger-1.vars.{name}": value}).nodes["ledger-1"].vars[name] == value
 
 
 def test_a_variable_of_the_host_or_of_an_imported_role_may_be_set() -> None:
