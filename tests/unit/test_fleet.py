@@ -181,6 +181,31 @@ class TestControlMachine:
             f"operators.public_key_file: {path} does not exist; make it with `ssh-keygen -t ed25519`."
         )
 
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            "ssh-ed25519 AAAAC3Nza J\xfcrgen\n".encode("latin-1"),
+            b"ssh-ed25519 AAAAC3Nza one\nssh-ed25519 AAAAC3Nzb two\n",
+            b"ssh-ed25519 " + b"A" * 5000,
+        ],
+        ids=["Latin-1", "two keys", "endless"],
+    )
+    def test_a_public_key_that_is_not_one_line_of_text_is_refused(self, keys: dict[str, Any], raw: bytes) -> None:
+        path = Path(keys["operators"]["public_key_file"])
+        path.write_bytes(raw)
+        with pytest.raises(StakeyardError) as refused:
+            load_fleet(keys, invented())
+        assert str(refused.value) == (
+            f"operators.public_key_file: {path} is not one line of UTF-8; leave that one key in it, and correct its "
+            "comment."
+        )
+
+    @pytest.mark.parametrize("comment", ["", " J\u00fcrgen", " operator\n\n"])
+    def test_a_comment_of_a_public_key_may_be_any_text(self, keys: dict[str, Any], comment: str) -> None:
+        path = Path(keys["operators"]["public_key_file"])
+        path.write_text(f"ssh-ed25519 AAAAC3Nza{comment}", encoding="utf-8")
+        assert load_fleet(keys, invented()).operators.public_key_file == path
+
     def test_a_directory_in_place_of_a_key_is_refused(self, keys: dict[str, Any], tmp_path: Path) -> None:
         keys["operators"]["public_key_file"] = str(tmp_path)
         with pytest.raises(
