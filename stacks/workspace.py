@@ -20,6 +20,7 @@ import yaml
 
 from stacks.errors import StakeyardError
 from stacks.fleet_file import FLEET_KEY
+from stacks.fleet_text import require_plain
 from stacks.fleet_yaml import parse_yaml, read_bytes
 from stacks.handover import LARGEST, handed_over, too_large
 from stacks.locks import exclusive
@@ -135,15 +136,16 @@ class Workspace:
     def prepare(self) -> None:
         """Make the stack in the backend if it is not there, and refresh the working copy of its file.
 
-        Raises StakeyardError when the stack file does not exist or Pulumi refuses to make the stack.
+        Raises StakeyardError when the stack file cannot be used or Pulumi refuses to make the stack.
         """
-        if not self.stack_file.exists():
-            known = sorted(p.name.split(".")[1] for p in self.stack_file.parent.glob("Pulumi.*.yaml"))
-            raise StakeyardError(
-                f"there is no stack file {self.stack_file}: write it, or choose one of {', '.join(known)}."
-            )
-        large = _large(self.stack_file)
-        if self.keeps_its_own_salt:
+        raw = self.stack_file_bytes()
+        try:
+            said = parse_yaml(raw)
+            require_plain(said, "the file")
+        except StakeyardError as error:
+            raise StakeyardError(f"{self.stack_file}: {error}") from None
+        large = _large(raw, said)
+        if _salted(raw):
             if large:
                 raise StakeyardError(
                     f"{self.stack_file}: Pulumi cannot hand over a fleet as large as this from a stack file that keeps "
@@ -154,22 +156,32 @@ class Workspace:
         shutil.copy(self.directory / "Pulumi.yaml", self.project)
         salt = _salt(self.config_file)
         known_salt = f"encryptionsalt: {salt}\n" if salt else ""
-        told = self.stack_file.read_text().rstrip()
+        told = raw.decode("utf-8-sig")
         if large:
-            told = yaml.safe_dump(
-                {**large, "config": handed_over(large["config"], self.state / f"{self.stack}-fleet.json")}
-            )
+            handed = handed_over(large["config"], self.state / f"{self.stack}-fleet.json")
+            told = yaml.safe_dump({**large, "config": handed})
         self.config_file.write_text(f"{told.rstrip()}\n{known_salt}")
         if salt is None:
             result = self.pulumi("stack", "init", "--no-select", "--non-interactive", capture=True)
             if result.returncode != 0 and "already exists" not in result.stderr:
                 raise StakeyardError(f"stack {self.stack} could not be made: {last_line(result.stderr)}")
 
+    def stack_file_bytes(self) -> bytes:
+        """What the stack file holds. Raises StakeyardError naming it where it cannot be read."""
+        if not os.path.exists(self.stack_file):  # noqa: PTH110 - that of a Path raises where the name is too long
+            known = sorted(p.name.split(".")[1] for p in self.stack_file.parent.glob("Pulumi.*.yaml"))
+            raise StakeyardError(
+                f"there is no stack file {self.stack_file}: write it, or choose one of {', '.join(known)}."
+            )
+        try:
+            return read_bytes(self.stack_file)
+        except StakeyardError as error:
+            raise StakeyardError(f"{self.stack_file}: {error}") from None
+
     @property
     def keeps_its_own_salt(self) -> bool:
         """Whether the committed stack file says how its secrets are encrypted."""
-        lines = self.stack_file.read_text().splitlines()
-        return any(line.startswith(("encryptionsalt:", "secretsprovider:")) for line in lines)
+        return _salted(self.stack_file_bytes())
 
     def replace_state(self, exported: str) -> None:
         """Put a state from `pulumi stack export` back, without the operations that were pending in it."""
@@ -192,15 +204,17 @@ class Workspace:
         return found
 
 
-def _large(path: Path) -> dict[str, Any] | None:
+def _salted(raw: bytes) -> bool:
+    return any(line.startswith((b"encryptionsalt:", b"secretsprovider:")) for line in raw.splitlines())
+
+
+def _large(raw: bytes, said: object) -> dict[str, Any] | None:
     """What a stack file says whose fleet is too large for Pulumi's configuration, or None."""
-    if path.stat().st_size <= LARGEST // 2:  # as JSON, it has quotes, commas and braces too, but never twice the length
+    if len(raw) <= LARGEST // 2:  # as JSON, it has quotes, commas and braces too, but never twice the length
         return None
-    try:
-        said = parse_yaml(read_bytes(path))
-    except StakeyardError as error:
-        raise StakeyardError(f"{path}: {error}") from None
-    return said if isinstance(said, dict) and too_large(said.get("config", {}).get(FLEET_KEY)) else None
+    config = said.get("config") if isinstance(said, dict) else None
+    fleet = config.get(FLEET_KEY) if isinstance(config, dict) else None
+    return said if isinstance(said, dict) and fleet and too_large(fleet) else None
 
 
 def _salt(path: Path) -> str | None:

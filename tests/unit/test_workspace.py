@@ -124,6 +124,33 @@ def test_an_unknown_stack_names_those_that_are_there(workspace: Workspace) -> No
         Workspace("prod", directory=workspace.directory, state=workspace.state).prepare()
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("config: {a: J\xfcrgen}\n".encode("latin-1"), "line 1: is not UTF-8; save the file as UTF-8."),
+        (b"config: [\n", "line 2: expected the node content, but found '<stream end>'; correct the YAML."),
+        (b"config: {1: x}\n", "config: the key 1 is not text; put the key in quotes."),
+    ],
+)
+def test_a_stack_file_that_cannot_be_read_is_one_sentence(workspace: Workspace, raw: bytes, expected: str) -> None:
+    workspace.stack_file.write_bytes(raw)
+    with pytest.raises(StakeyardError) as refused:
+        workspace.prepare()
+    assert str(refused.value) == f"{workspace.stack_file}: {expected}"
+
+
+def test_a_folder_in_its_place_is_one_sentence_too(workspace: Workspace) -> None:
+    workspace.stack_file.unlink()
+    workspace.stack_file.mkdir()
+    with pytest.raises(StakeyardError, match=r"Pulumi\.lab\.yaml: cannot be read \(is a directory\); name a file"):
+        workspace.prepare()
+
+
+def test_a_name_that_is_too_long_for_a_file_is_one_of_no_stack(workspace: Workspace) -> None:
+    with pytest.raises(StakeyardError, match=r"^there is no stack file .*: write it, or choose one of lab\.$"):
+        Workspace("n" * 300, directory=workspace.directory, state=workspace.state).prepare()
+
+
 def test_two_commands_never_change_a_stack_at_once(workspace: Workspace) -> None:
     with workspace.lock():
         with pytest.raises(StakeyardError, match="another command changes stack lab"), workspace.lock():
