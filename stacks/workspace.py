@@ -6,8 +6,6 @@ S3 bucket or in Pulumi Cloud.
 
 import json
 import os
-import secrets
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +22,10 @@ from stacks.fleet_text import require_plain
 from stacks.fleet_yaml import parse_yaml, read_bytes
 from stacks.handover import LARGEST, handed_over, too_large
 from stacks.locks import exclusive
+from stacks.passphrase import passphrase_file
 from stacks.paths import REPOSITORY
 from stacks.text import last_line
+from stacks.whole_files import replace
 from tools import build as tools
 
 # Those that change what is in the cloud; one at a time.
@@ -67,6 +67,8 @@ class Workspace:
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """Variables for Pulumi and its plugins, on top of `base` (default: this process')."""
         env = dict(os.environ if base is None else base)
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.state / "backend").mkdir(exist_ok=True)
         binaries = tools.ensure(lambda _line: None)
         env["PATH"] = os.pathsep.join(
             [str(binaries), str(self.directory / ".venv" / "bin"), env.get("PATH", os.defpath)]
@@ -79,21 +81,10 @@ class Workspace:
         # update killed at that moment would leave a state that cannot be read.
         env.setdefault("PULUMI_BACKEND_URL", f"file://{self.state}/backend?metadata=skip")
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & env.keys():
-            env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file())
+            env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file(self.state))
         env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
         env.setdefault("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
         return env
-
-    def passphrase_file(self) -> Path:
-        """A random passphrase for this checkout's local state, made once, readable by its owner only."""
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.state / "backend").mkdir(exist_ok=True)
-        path = self.state / "passphrase"
-        if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(32))
-        return path
 
     def pulumi(self, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
         """Run `pulumi ARGUMENTS` on this stack; the caller looks at the return code."""
@@ -153,14 +144,21 @@ class Workspace:
                 )
             return
         self.config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copy(self.directory / "Pulumi.yaml", self.project)
+        # Not the stack's lock, as one may look at a stack while it is updated: a command that came between another's
+        # look for the salt and its writing it down would lose the only one.
+        with exclusive(self.project / f"{self.stack}.lock", lambda: None):
+            self._copy(raw, large)
+
+    def _copy(self, raw: bytes, large: Mapping[str, Any] | None) -> None:
+        """Write the working copy, with the salt that it has; Pulumi writes one when it makes the stack."""
+        replace(self.project / "Pulumi.yaml", (self.directory / "Pulumi.yaml").read_text())
         salt = _salt(self.config_file)
         known_salt = f"encryptionsalt: {salt}\n" if salt else ""
         told = raw.decode("utf-8-sig")
         if large:
             handed = handed_over(large["config"], self.state / f"{self.stack}-fleet.json")
             told = yaml.safe_dump({**large, "config": handed})
-        self.config_file.write_text(f"{told.rstrip()}\n{known_salt}")
+        replace(self.config_file, f"{told.rstrip()}\n{known_salt}")
         if salt is None:
             result = self.pulumi("stack", "init", "--no-select", "--non-interactive", capture=True)
             if result.returncode != 0 and "already exists" not in result.stderr:

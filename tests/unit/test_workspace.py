@@ -1,6 +1,8 @@
 """Where Pulumi's configuration and environment come from."""
 
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -111,14 +113,6 @@ def test_what_the_operator_has_set_wins(workspace: Workspace) -> None:
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in env
 
 
-def test_the_passphrase_is_made_once_and_is_the_owners_alone(workspace: Workspace) -> None:
-    first = workspace.passphrase_file()
-    text = first.read_text()
-    assert len(text) >= 32
-    assert first.stat().st_mode & 0o777 == 0o600
-    assert workspace.passphrase_file().read_text() == text
-
-
 def test_an_unknown_stack_names_those_that_are_there(workspace: Workspace) -> None:
     with pytest.raises(StakeyardError, match=r"there is no stack file .*Pulumi\.prod\.yaml: .* lab\.$"):
         Workspace("prod", directory=workspace.directory, state=workspace.state).prepare()
@@ -149,6 +143,47 @@ def test_a_folder_in_its_place_is_one_sentence_too(workspace: Workspace) -> None
 def test_a_name_that_is_too_long_for_a_file_is_one_of_no_stack(workspace: Workspace) -> None:
     with pytest.raises(StakeyardError, match=r"^there is no stack file .*: write it, or choose one of lab\.$"):
         Workspace("n" * 300, directory=workspace.directory, state=workspace.state).prepare()
+
+
+def test_a_command_that_is_killed_never_loses_the_salt(
+    workspace: Workspace, pulumi: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.prepare()
+    workspace.stack_file.write_text(FLEET.replace("x", "y"))
+
+    def killed(_path: Path, _target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.prepare()
+    assert f"encryptionsalt: {SALT}" in workspace.config_file.read_text()
+
+
+def test_of_first_commands_at_once_one_makes_the_stack(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def run(self: Workspace, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+        made.append(arguments)
+        time.sleep(0.2)
+        with self.config_file.open("a") as file:
+            file.write(f"encryptionsalt: {SALT}\n")
+        return subprocess.CompletedProcess(arguments, 0, "", "")
+
+    monkeypatch.setattr(Workspace, "pulumi", run)
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(workspace.prepare) for _ in range(4)]:
+            each.result(10)
+    assert len(made) == 1
+    assert workspace.config_file.read_text() == f"{FLEET}encryptionsalt: {SALT}\n"
+
+
+def test_one_may_look_at_a_stack_while_it_is_updated(workspace: Workspace, pulumi: list[tuple[str, ...]]) -> None:
+    with workspace.lock():
+        workspace.prepare()
+    before = workspace.config_file.stat().st_ino
+    workspace.prepare()
+    assert workspace.config_file.stat().st_ino == before
 
 
 def test_two_commands_never_change_a_stack_at_once(workspace: Workspace) -> None:
