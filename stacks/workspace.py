@@ -24,16 +24,10 @@ from stacks.handover import LARGEST, handed_over, too_large
 from stacks.locks import exclusive
 from stacks.passphrase import passphrase_file
 from stacks.paths import REPOSITORY
+from stacks.pulumi_command import CHANGING, needs_program, subcommand, with_stack, writes_config
 from stacks.text import last_line
 from stacks.whole_files import replace
 from tools import build as tools
-
-# Those that change what is in the cloud; one at a time.
-CHANGING = {"up", "update", "refresh", "destroy", "import"}
-CONFIGURED = {"up", "update", "preview", "pre", "refresh", "destroy", "import"}
-# Pulumi's global options that take the next word as their value.
-VALUED = {"--color", "-C", "--cwd", "-v", "--verbose", "--profiling", "--tracing"}
-STACKLESS = {"", "about", "help", "install", "login", "logout", "plugin", "version", "whoami"}
 
 
 @dataclass(frozen=True)
@@ -87,13 +81,21 @@ class Workspace:
         return env
 
     def pulumi(self, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
-        """Run `pulumi ARGUMENTS` on this stack; the caller looks at the return code."""
+        """Run `pulumi ARGUMENTS` on this stack; the caller looks at the return code.
+
+        Raises StakeyardError where another command changes the stack, or this one would write a salt into its file.
+        """
         pipe = subprocess.PIPE if capture else None
         changing = subcommand(arguments) in CHANGING
+        if not self.keeps_its_own_salt and (writes := writes_config(arguments)):
+            raise StakeyardError(
+                f"stack {self.stack}: `pulumi {writes}` would write for this machine alone, as {self.stack_file} has "
+                "no salt of its own: edit that file by hand, or first give it one as docs/secrets.md says."
+            )
         with (
             self.lock() if changing else nullcontext() as lock,
             subprocess.Popen(
-                ["pulumi", *pulumi_arguments(arguments, self)],
+                self.command(arguments),
                 cwd=self.directory if needs_program(arguments) or self.keeps_its_own_salt else self.project,
                 env=self.environment(),
                 text=True,
@@ -109,6 +111,10 @@ class Workspace:
                 except KeyboardInterrupt:
                     continue  # Pulumi was interrupted too, and ends in good order
                 return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """`pulumi ARGUMENTS` for this stack."""
+        return ["pulumi", *with_stack(arguments, self.stack, None if self.keeps_its_own_salt else self.config_file)]
 
     @contextmanager
     def lock(self) -> Iterator[int]:
@@ -223,30 +229,3 @@ def _salt(path: Path) -> str | None:
         if line.startswith("encryptionsalt:"):
             return line.removeprefix("encryptionsalt:").strip()
     return None
-
-
-def subcommand(arguments: Sequence[str]) -> str:
-    """The first word that is neither an option nor the value of one."""
-    words = iter(arguments)
-    for word in words:
-        if word in VALUED:
-            next(words, None)
-        elif not word.startswith("-"):
-            return word
-    return ""
-
-
-def needs_program(arguments: Sequence[str]) -> bool:
-    """Whether Pulumi runs, or may write beside, the program for these arguments."""
-    return subcommand(arguments) in CONFIGURED | {"config"}
-
-
-def pulumi_arguments(arguments: Sequence[str], workspace: Workspace) -> list[str]:
-    """`arguments` with this workspace's stack and config file added where the subcommand takes them."""
-    command = subcommand(arguments)
-    extra: list[str] = []
-    if command in CONFIGURED and not workspace.keeps_its_own_salt:
-        extra += ["--config-file", str(workspace.config_file)]
-    if command not in STACKLESS:
-        extra += ["--stack", workspace.stack]
-    return [*arguments, *extra]

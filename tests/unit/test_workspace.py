@@ -10,7 +10,7 @@ import yaml
 
 from stacks.errors import StakeyardError
 from stacks.handover import LARGEST
-from stacks.workspace import Workspace, pulumi_arguments
+from stacks.workspace import Workspace
 from tools import build
 
 FLEET = "config:\n  stakeyard:fleet: {cloud: x}\n"
@@ -62,7 +62,6 @@ def test_a_stack_file_with_its_own_salt_is_used_as_it_is(workspace: Workspace) -
     workspace.stack_file.write_text(f"{FLEET}encryptionsalt: {SALT}\n")
     workspace.prepare()
     assert not workspace.config_file.exists()
-    assert pulumi_arguments(["up"], workspace) == ["up", "--stack", "lab"]
 
 
 LARGE = f"config:\n  stakeyard:fleet: {{cloud: {'x' * LARGEST}}}\n"
@@ -83,23 +82,6 @@ def test_one_whose_stack_file_keeps_its_own_salt_is_refused(workspace: Workspace
     workspace.stack_file.write_text(f"{LARGE}encryptionsalt: {SALT}\n")
     with pytest.raises(StakeyardError, match=r"Pulumi\.lab\.yaml: .* divide it into several stacks"):
         workspace.prepare()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "config", "stack"),
-    [
-        (["up", "--yes"], True, True),
-        (["--color", "never", "up"], True, True),
-        (["stack", "export"], False, True),
-        (["version"], False, False),
-    ],
-)
-def test_pulumi_gets_the_options_its_subcommand_takes(
-    workspace: Workspace, arguments: list[str], config: bool, stack: bool
-) -> None:
-    given = pulumi_arguments(arguments, workspace)
-    assert ("--config-file" in given) is config
-    assert ("--stack" in given) is stack
 
 
 def test_the_state_is_one_file_that_is_replaced_in_one_step(workspace: Workspace) -> None:
@@ -184,6 +166,17 @@ def test_one_may_look_at_a_stack_while_it_is_updated(workspace: Workspace, pulum
     before = workspace.config_file.stat().st_ino
     workspace.prepare()
     assert workspace.config_file.stat().st_ino == before
+
+
+@pytest.mark.parametrize("command", ["config set a:b c", "config rm a:b", "stack change-secrets-provider passphrase"])
+def test_nothing_is_encrypted_for_a_stack_without_a_salt_of_its_own(workspace: Workspace, command: str) -> None:
+    with pytest.raises(StakeyardError) as refused:
+        workspace.pulumi(*command.split())
+    assert str(refused.value) == (
+        f"stack lab: `pulumi {' '.join(command.split()[:2])}` would write for this machine alone, as "
+        f"{workspace.stack_file} has no salt of its own: edit that file by hand, or first give it one as "
+        "docs/secrets.md says."
+    )
 
 
 def test_two_commands_never_change_a_stack_at_once(workspace: Workspace) -> None:
