@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-# Those that change what is in the cloud; one at a time.
-CHANGING = {"up", "update", "refresh", "destroy", "import"}
+# Those that change what is in the cloud, by all their names; one at a time.
+CHANGING = {"up", "update", "refresh", "destroy", "down", "dn", "import"}
 # Those that read the stack's config file from the folder of the program, or from where `--config-file` says.
-CONFIGURED = {"up", "update", "preview", "pre", "refresh", "destroy", "import", "config"}
+CONFIGURED = CHANGING | {"preview", "pre", "config"}
 # Pulumi's global options that take the next word as their value, and those of `config`.
 VALUED = {"--color", "-C", "--cwd", "-v", "--verbose", "--profiling", "--tracing", "--stack", "-s", "--config-file"}
 STACKLESS = {"", "about", "help", "install", "login", "logout", "plugin", "version", "whoami"}

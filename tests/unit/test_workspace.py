@@ -183,7 +183,8 @@ def test_two_commands_never_change_a_stack_at_once(workspace: Workspace) -> None
     with workspace.lock():
         with pytest.raises(StakeyardError, match="another command changes stack lab"), workspace.lock():
             pass
-        with pytest.raises(StakeyardError, match="wait until it has ended"):
-            workspace.pulumi("up")
+        for name in ("up", "update", "refresh", "destroy", "down", "dn", "import"):
+            with pytest.raises(StakeyardError, match="wait until it has ended"):
+                workspace.pulumi(name)
     with workspace.lock():
         pass
