@@ -21,6 +21,7 @@ from stacks.errors import StakeyardError
 from stacks.paths import REPOSITORY
 from stacks.ssh import Host, Session, session
 from stacks.task_changes import TaskChange, of_result
+from stacks.text import last_line
 
 TIMEOUT_SECONDS = 3 * 3600
 LONGEST_MESSAGE = 400
@@ -107,8 +108,8 @@ def why(result: Mapping[str, Any]) -> str:
     message = _one_line(str(result.get("msg") or ""))
     if message.lower().startswith(("non-zero return code", "module failure")) or not message:
         output = str(result.get("stderr") or result.get("module_stderr") or result.get("stdout") or "")
-        lines = [line.strip() for line in output.splitlines() if line.strip()]
-        message = f"{message or 'failed'}: {lines[-1]}" if lines else message or "it gave no reason"
+        line = last_line(output, "")
+        message = f"{message or 'failed'}: {line}" if line else message or "it gave no reason"
     return message[:LONGEST_MESSAGE]
 
 
