@@ -16,6 +16,7 @@ import yaml
 from stacks.errors import StakeyardError
 from stacks.paths import REPOSITORY, cache
 from stacks.role_library import LOADING
+from stacks.text import refused
 
 _PACKAGE = "stakeyard_artifact"
 _FOLDER = REPOSITORY / "roles" / "artifact" / "module_utils" / _PACKAGE
@@ -63,6 +64,11 @@ def prefetch(kind: str, report: Callable[[str], None], network: str = "") -> Pat
         obtained = artifact.obtain(release, os.environ.get("STAKEYARD_MIRROR", ""), cache() / "artifacts", report)
     except artifact.ArtifactError as refusal:
         raise StakeyardError(str(refusal)) from None
+    except OSError as error:
+        raise StakeyardError(
+            f"{error.filename or cache()} cannot be used ({refused(error)}): make room in the cache, or let "
+            "STAKEYARD_CACHE name a folder that you may write to."
+        ) from None
     for warning in obtained.warnings:
         report(f"warning: {warning}")
     report(f"{release.artifact} {release.version}: {obtained.path} (sha256 {obtained.sha256}, {obtained.origin})")

@@ -282,7 +282,7 @@ def _for(value: "PerNetwork[T]", network: str | None, place: str) -> T:
     if network is None:
         raise StakeyardError(f"must be plain text, as {place} depends on it; write the network.")
     if network not in value:
-        raise StakeyardError(f"node.yml has no {place} for the network {shown(network)}; {near(str(network), value)}")
+        raise StakeyardError(f"node.yml has no {place} for this network; {near(str(network), value)}")
     return value[network]
 
 

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from stacks.catalogue_models import ClientRule, NodeFile
 from stacks.errors import StakeyardError
-from stacks.fleet_text import sentence, shown
+from stacks.fleet_text import near, sentence
 from stacks.fleet_types import Flag, Model, Text, Token
 from stacks.fleet_yaml import read_yaml
 
@@ -84,7 +84,7 @@ class Software:
         rule = self.rule
         name = rule.name or variables.get(rule.variable or "")
         if not isinstance(name, str) or name not in self.manifests:
-            raise StakeyardError(f"{rule.variable} is {shown(name)}, which is no client of {self.role}; correct it.")
+            raise StakeyardError(f"{rule.variable} names no client of {self.role}; {near(str(name), self.manifests)}")
         manifest = self.manifests[name]
         release = variables.get(rule.release)
         facts = self.networks.get(network or "", NetworkFacts())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacks.errors import StakeyardError
-from stacks.fleet_text import near, shown
+from stacks.fleet_text import near, sort_of
 from stacks.fleet_yaml import read_yaml
 
 _IMPORTS = ("import_role", "include_role")
@@ -25,21 +25,19 @@ class Option:
     description: str = ""
 
     def problem(self, value: object) -> str | None:
-        """Why `value` does not fit, with what to do; None where it fits."""
-        if _is_secret(value):
-            return None
-        if not _fits(self.type, value):
-            quote = self.type in ("str", "path") and isinstance(value, bool | int | float)
-            remedy = "put the value in quotes." if quote else "correct the value."
-            return f"must be {_WORDS[self.type]}, not {shown(value)}; {remedy}"
+        """Why `value` does not fit, with what to do; None where it fits. Never shows a value, as it may be a secret."""
+        problem = _misfit(self.type, value)
+        if problem or _is_secret(value):
+            return problem
         entries = value if self.type == "list" and isinstance(value, list | tuple) else ()
         for entry in entries:
-            if not _fits(self.elements, entry):
-                return f"every entry must be {_WORDS[self.elements]}, not {shown(entry)}; correct the list."
+            problem = _misfit(self.elements, entry)
+            if problem:
+                return f"every entry {problem}"
         if problem := _line_problem(value) or next(filter(None, map(_line_problem, entries)), None):
             return problem
         if self.choices and value not in self.choices:
-            return f"{shown(value)} is not a choice; {near(str(value), [str(choice) for choice in self.choices])}"
+            return f"is not a choice; {near(str(value), [str(choice) for choice in self.choices])}"
         return None
 
 
@@ -53,6 +51,12 @@ class Role:
 
 _WORDS = {"str": "text", "path": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
 _WORDS |= {"list": "a list", "dict": "a mapping"}
+_NOT_TEXT = ("int", "float", "bool", "list", "dict")
+
+
+def may_be_encrypted(kind: str) -> bool:
+    """Whether a value of this type of Ansible's may be: what Pulumi decrypts becomes text, whatever it was."""
+    return kind not in _NOT_TEXT
 
 
 def _is_secret(value: object) -> bool:
@@ -69,6 +73,20 @@ def _line_problem(value: object) -> str | None:
         if unicodedata.category(character) in ("Cc", "Zl", "Zp"):
             return f"holds the control character {json.dumps(character)[1:-1]}; write the value on one line without it."
     return None
+
+
+def _misfit(kind: str, value: object) -> str | None:
+    """Why a value is not of this type of Ansible's."""
+    if _is_secret(value):
+        if may_be_encrypted(kind):
+            return None
+        remedy = "encrypt the texts inside it." if kind in ("list", "dict") else "write it as it is."
+        return f"must be {_WORDS[kind]}, but what is encrypted becomes text; {remedy}"
+    if _fits(kind, value):
+        return None
+    quote = kind in ("str", "path") and isinstance(value, bool | int | float)
+    remedy = "put the value in quotes." if quote else "correct the value."
+    return f"must be {_WORDS[kind]}, not {sort_of(value)}; {remedy}"
 
 
 def _fits(kind: str, value: object) -> bool:

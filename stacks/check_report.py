@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from stacks.text import last_line
+
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Write a line for every check that ran, was skipped, or could not even start."""
@@ -27,5 +29,4 @@ def _reason(report: pytest.TestReport) -> str:
         return str(crash.message).splitlines()[0]
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2])
-    lines = [line for line in str(report.longrepr).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it gave no reason"
+    return last_line(str(report.longrepr), "it gave no reason")

@@ -15,7 +15,7 @@ from stacks.artifacts import prefetch
 from stacks.errors import StakeyardError
 from stacks.paths import REPOSITORY
 from stacks.role_library import load
-from stacks.text import last_line
+from stacks.text import last_line, refused
 
 SUMMARY = "devnet.json"
 
@@ -28,7 +28,11 @@ def make(kind: str, directory: Path, arguments: Sequence[str], report: Callable[
     if not (REPOSITORY / "roles" / kind / "devnet.py").is_file():
         able = sorted(path.parent.name for path in (REPOSITORY / "roles").glob("*/devnet.py"))
         raise StakeyardError(f"kind {kind} cannot make a private network; {' or '.join(able)} can.")
-    if directory.exists() and any(directory.iterdir()):
+    try:
+        used = directory.exists() and any(directory.iterdir())
+    except OSError as error:
+        raise StakeyardError(f"{directory} cannot be used ({refused(error)}): name a new folder.") from None
+    if used:
         raise StakeyardError(f"{directory} is not empty: name a new folder, as a network is made once.")
     maker = load(kind, "devnet")
     asked = maker.options().parse_args(list(arguments))
@@ -38,10 +42,10 @@ def make(kind: str, directory: Path, arguments: Sequence[str], report: Callable[
         report(f"making a private network in {directory}")
         try:
             told = maker.make(directory, program, asked)
+            (directory / SUMMARY).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
         except (OSError, subprocess.CalledProcessError) as error:
             words = (error.stderr or b"").decode(errors="replace") if hasattr(error, "stderr") else ""
             raise StakeyardError(f"the network could not be made: {last_line(words, str(error))}") from None
-    (directory / SUMMARY).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return directory / SUMMARY
 
 

@@ -8,6 +8,11 @@ from typing import Protocol
 from stacks import paths
 from stacks.fleet_models import ExistingImage, Fleet, GoldenImage
 from stacks.fleet_text import refusal
+from stacks.text import refused
+
+PRIVATE = b"PRIVATE KEY"
+LONGEST_KEY = 4096
+"""Bytes; a public key of RSA with 16384 bits has 2800."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,10 @@ class KeyFile:
     """The outside of a key file: its first line (never more of a private key) and its permission bits."""
 
     first_line: str
+    """What is not UTF-8 in it is replaced by U+FFFD."""
     mode: int
+    more: bool = False
+    """Whether a file that is no private key goes on after its first line."""
 
 
 class Machine(Protocol):
@@ -34,7 +42,9 @@ class ControlMachine:
     def key_file(self, path: Path) -> KeyFile:
         """See `Machine`."""
         with path.open("rb") as file:
-            return KeyFile(file.readline(4096).decode("ascii", "replace").strip(), path.stat().st_mode & 0o777)
+            first = file.readline(LONGEST_KEY)
+            more = PRIVATE not in first and bool(file.read(LONGEST_KEY).strip())
+            return KeyFile(first.decode(errors="replace").strip(), path.stat().st_mode & 0o777, more)
 
     def lab_has_containers(self) -> bool:
         """See `Machine`; told by the lab's facts.json, and taken to be so until there is a lab."""
@@ -72,14 +82,15 @@ def check_keys(fleet: Fleet, machine: Machine) -> None:
         except FileNotFoundError:
             raise refusal(key, f"{path} does not exist; {make}") from None
         except OSError as error:
-            why = (error.strerror or type(error).__name__).lower()
-            raise refusal(key, f"{path} cannot be read ({why}); name a file that you may read.") from None
-        is_private = "PRIVATE KEY" in file.first_line
+            raise refusal(key, f"{path} cannot be read ({refused(error)}); name a file that you may read.") from None
+        is_private = PRIVATE.decode() in file.first_line
         is_public = file.first_line.startswith(("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"))
         if key == public and is_private:
             raise refusal(key, f"{path} is a private key; name the public half, which ends in .pub.")
         if key == public and not is_public:
             raise refusal(key, f"{path} is not a public SSH key; name a file such as id_ed25519.pub.")
+        if key == public and (file.more or "\ufffd" in file.first_line):
+            raise refusal(key, f"{path} is not one line of UTF-8; leave that one key in it, and correct its comment.")
         if key == private and is_public:
             raise refusal(key, f"{path} is a public key; name the private half, the file without .pub.")
         if key == private and not is_private:

@@ -3,7 +3,7 @@
 import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from pydantic import ValidationError
@@ -58,6 +58,13 @@ def shown(value: object) -> str:
     return text
 
 
+def sort_of(value: object) -> str:
+    """What sort of thing a value is, for a sentence that must not show it, as it may be a decrypted secret."""
+    if isinstance(value, str) and value:
+        return "text"
+    return "a number" if isinstance(value, int | float) and not isinstance(value, bool) else shown(value)
+
+
 def key_path(parts: Iterable[object], whole: str = "fleet") -> str:
     """`nodes.bitcoin-1.volumes.chain`; list positions are written `waves[0]`; `whole` where there is no key."""
     path = ""
@@ -103,7 +110,8 @@ def sentence(error: ValidationError, data: object, whole: str = "fleet") -> Stak
     errors = error.errors(include_url=False)
     first = min(errors, key=lambda detail: detail["type"] != "unknown_key")
     place = _location(first, data)
-    return refusal(key_path(place, whole), _problem(first))
+    # What is under `vars` may be secret.
+    return refusal(key_path(place, whole), _problem(first, sort_of if "vars" in place else shown))
 
 
 def _location(detail: ErrorDetails, data: object) -> list[object]:
@@ -124,16 +132,17 @@ def _location(detail: ErrorDetails, data: object) -> list[object]:
     return place
 
 
-def _problem(detail: ErrorDetails) -> str:
+def _problem(detail: ErrorDetails, show: Callable[[object], str]) -> str:
+    """What is wrong; `show` says how the value is written in the sentence."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind in _TYPES:
         quote = kind == "string_type" and isinstance(value, bool | int | float)
         remedy = "put the value in quotes." if quote else "correct the value."
-        return f"must be {_TYPES[kind]}, not {shown(value)}; {remedy}"
+        return f"must be {_TYPES[kind]}, not {show(value)}; {remedy}"
     if kind in ("literal_error", "union_tag_invalid"):
         tags = str(context.get("expected_tags")).replace(", ", " or ")
         expected = str(context.get("expected") or tags).replace("'", "")
-        return f"must be {expected}, not {shown(context.get('tag', value))}; correct the value."
+        return f"must be {expected}, not {show(context.get('tag', value))}; correct the value."
     match kind:
         case "refused" | "unknown_key":
             problem = str(context["problem"])
@@ -146,9 +155,9 @@ def _problem(detail: ErrorDetails) -> str:
         case "too_long":
             problem = f"has more than {context['max_length']} entries; shorten it."
         case "greater_than_equal":
-            problem = f"must be at least {context['ge']}, not {shown(value)}; correct the value."
+            problem = f"must be at least {context['ge']}, not {show(value)}; correct the value."
         case "less_than_equal":
-            problem = f"must be at most {context['le']}, not {shown(value)}; correct the value."
+            problem = f"must be at most {context['le']}, not {show(value)}; correct the value."
         case _:
             problem = f"{clean(detail['msg'])[:1].lower()}{clean(detail['msg'])[1:]}; correct the value."
     return problem

@@ -10,6 +10,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from stacks.errors import StakeyardError
 from stacks.fleet_text import MAX_DEPTH, clean, key_path, shown
+from stacks.text import refused
 
 LARGEST = 4 << 20
 """Bytes; a stack file of 2000 nodes is smaller."""
@@ -87,8 +88,7 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise StakeyardError("there is no such file; check its name.") from None
     except OSError as error:
-        why = (error.strerror or type(error).__name__).lower()
-        raise StakeyardError(f"cannot be read ({why}); name a file that you may read.") from None
+        raise StakeyardError(f"cannot be read ({refused(error)}); name a file that you may read.") from None
 
 
 def read_yaml(path: Path, *, role: bool = False) -> object:

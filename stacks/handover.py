@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stacks.fleet_file import FLEET_KEY
+from stacks.whole_files import replace
 
 FILE = "fleetFile"
 """Key, under `stakeyard`, of a path to the fleet as JSON."""
@@ -27,8 +28,7 @@ def handed_over(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
     fleet = config[FLEET_KEY]
     if not too_large(fleet):
         return dict(config)
-    path.touch(mode=0o600)
-    path.write_text(_text(fleet), encoding="utf-8")
+    replace(path, _text(fleet))
     others = {key: value for key, value in config.items() if key != FLEET_KEY}
     return {**others, f"stakeyard:{FILE}": str(path)}
 

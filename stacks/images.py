@@ -29,9 +29,14 @@ def golden(directory: Path | None = None) -> Golden:
     current = directory or cache() / "node-image" / "current"
     try:
         manifest = json.loads((current / "manifest.json").read_text())
+        return Golden(str(manifest["digest"])[:12], current.resolve(), str(manifest["command_line"]))
     except OSError:
         raise StakeyardError(f"there is no node image in {current}: make it with `stakeyard image build`.") from None
-    return Golden(str(manifest["digest"])[:12], current.resolve(), str(manifest["command_line"]))
+    except (ValueError, KeyError, TypeError):
+        raise StakeyardError(
+            f"{current.resolve() / 'manifest.json'} is damaged: remove its folder and make the node image again with "
+            "`stakeyard image build`."
+        ) from None
 
 
 class Images(pulumi.ComponentResource):

@@ -25,6 +25,7 @@ from stacks.convergence import Convergence
 from stacks.errors import StakeyardError
 from stacks.hostkey import PinnedKey
 from stacks.lifecycle import Lifecycle, Report, State
+from stacks.runner import forget_operators_settings
 from stacks.verification import FleetVerification
 
 VERSION = "0.1.0"
@@ -206,6 +207,7 @@ def _stop_with_parent(parent: int) -> None:
 
 def main() -> None:
     """Serve until Pulumi ends us; the engine's address is the only argument."""
+    forget_operators_settings()
     threading.Thread(target=_stop_with_parent, args=(os.getppid(),), daemon=True).start()
     channel = grpc.insecure_channel(sys.argv[1])
     server = grpc.server(

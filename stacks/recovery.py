@@ -13,17 +13,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import openstack
-import yaml
 from keystoneauth1.exceptions import ClientException
 from openstack.exceptions import SDKException
 
 from stacks.errors import StakeyardError
-from stacks.orphans import find
+from stacks.fleet_file import read_fleet_part
+from stacks.fleet_text import shown
+from stacks.orphans import FINDERS, find
 from stacks.text import last_line
 from stacks.workspace import Workspace
 
 # An object made by the interrupted update cannot be older than that; an hour covers clocks and long updates.
 OLDEST = timedelta(hours=1)
+PROVIDER = "pulumi:providers:openstack"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Pending:
     type: str
     urn: str
     inputs: Mapping[str, Any]
+    provider: str = ""
+    """URN and id of the provider that was to make it."""
 
     @property
     def name(self) -> str:
@@ -43,16 +47,26 @@ class Pending:
 def pending_creates(deployment: Mapping[str, Any]) -> list[Pending]:
     """The interrupted creates of a `pulumi stack export`, in its order."""
     operations = deployment["deployment"].get("pending_operations") or []
-    return [
-        Pending(op["resource"]["type"], op["resource"]["urn"], op["resource"].get("inputs", {}))
-        for op in operations
-        if op["type"] == "creating"
-    ]
+    resources = [operation["resource"] for operation in operations if operation["type"] == "creating"]
+    return [Pending(r["type"], r["urn"], r.get("inputs", {}), r.get("provider", "")) for r in resources]
 
 
 def known_ids(deployment: Mapping[str, Any]) -> frozenset[str]:
     """Identifiers of everything that the state knows."""
     return frozenset(r["id"] for r in deployment["deployment"].get("resources") or [] if r.get("id"))
+
+
+def clouds(deployment: Mapping[str, Any]) -> set[str | None]:
+    """The clouds.yaml entries by which the interrupted creates were made; None for one of which the state says none.
+
+    The stack file may name another by now.
+    """
+    made = {
+        f"{resource['urn']}::{resource.get('id')}": resource.get("inputs", {}).get("cloud")
+        for resource in deployment["deployment"].get("resources") or []
+        if resource.get("type") == PROVIDER
+    }
+    return {made.get(pending.provider) for pending in pending_creates(deployment) if pending.type in FINDERS}
 
 
 def too_old(created_at: str | None, checkpoint: datetime) -> bool:
@@ -114,15 +128,43 @@ def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
         if not deployment["deployment"].get("pending_operations"):
             report("Nothing was interrupted.")
             return 0
-        cloud = yaml.safe_load(workspace.stack_file.read_text())["config"]["stakeyard:fleet"]["cloud"]
-        try:
-            removed = _remove(connect(cloud), deployment, report)
-        except (SDKException, ClientException) as error:
-            raise StakeyardError(f"cloud {cloud} does not do as asked: {last_line(str(error))}; is it up?") from error
+        removed = 0
+        cloud = _cloud(workspace, deployment)
+        if cloud:
+            try:
+                removed = _remove(connect(cloud), deployment, report)
+            except (SDKException, ClientException) as error:
+                reason = last_line(str(error))
+                raise StakeyardError(f"cloud {cloud} does not do as asked: {reason}; is it up?") from error
         # Importing a state drops its pending operations, and leaves the rest as it is.
         workspace.replace_state(exported.stdout)
     report("The stack is unlocked and its interrupted operations are forgotten: run the update again.")
     return removed
+
+
+def _cloud(workspace: Workspace, deployment: Mapping[str, Any]) -> str | None:
+    """The cloud to look for orphans in, None where none can be; refused where that is not the stack file's."""
+    found = clouds(deployment)
+    if not found:
+        return None
+    cloud, *others = found
+    if cloud is None or others:
+        names = ", ".join(pending.name for pending in pending_creates(deployment))
+        raise StakeyardError(
+            f"the state of stack {workspace.stack} does not say in which one cloud {names} was begun: look for it by "
+            "hand, delete what there is, then run `stakeyard pulumi refresh --clear-pending-creates`."
+        )
+    try:
+        fleet = read_fleet_part(workspace.stack_file)
+    except StakeyardError as error:
+        raise StakeyardError(f"{workspace.stack_file}: {error}") from None
+    named = fleet.get("cloud") if isinstance(fleet, dict) else None
+    if named != cloud:
+        raise StakeyardError(
+            f"{workspace.stack_file}: cloud: is {shown(named)}, but the interrupted update was at work in {cloud}: "
+            "write that until the stack is recovered."
+        )
+    return cloud
 
 
 def _remove(cloud: Any, deployment: Mapping[str, Any], report: Callable[[str], object]) -> int:

@@ -6,6 +6,7 @@ Variables travel in the inventory file there, never in an argument list.
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -20,9 +21,13 @@ from stacks.errors import StakeyardError
 from stacks.paths import REPOSITORY
 from stacks.ssh import Host, Session, session
 from stacks.task_changes import TaskChange, of_result
+from stacks.text import last_line
 
 TIMEOUT_SECONDS = 3 * 3600
 LONGEST_MESSAGE = 400
+# Settings of Ansible, and of ansible-runner's own part of it.
+SETTINGS = ("ANSIBLE_", "_ANSIBLE_", "AWX_", "AD_HOC_COMMAND_ID", "ORIGINAL_STDOUT_CALLBACK")
+_FORGETTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,8 @@ def why(result: Mapping[str, Any]) -> str:
     message = _one_line(str(result.get("msg") or ""))
     if message.lower().startswith(("non-zero return code", "module failure")) or not message:
         output = str(result.get("stderr") or result.get("module_stderr") or result.get("stdout") or "")
-        lines = [line.strip() for line in output.splitlines() if line.strip()]
-        message = f"{message or 'failed'}: {lines[-1]}" if lines else message or "it gave no reason"
+        line = last_line(output, "")
+        message = f"{message or 'failed'}: {line}" if line else message or "it gave no reason"
     return message[:LONGEST_MESSAGE]
 
 
@@ -162,6 +167,7 @@ def converge(
     `secret` names the variables whose values may appear in no message. `opened` is an SSH session to use.
     Raises StakeyardError with host, role, task and message when a task fails.
     """
+    forget_operators_settings()
     with ExitStack() as stack:
         used = opened or stack.enter_context(session([host]))
         private = used.directory / f"run-{host.name}"
@@ -215,6 +221,17 @@ def _untemplated(value: object) -> object:
     return [_untemplated(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
+def forget_operators_settings() -> None:
+    """Take what the operator's shell tells Ansible out of this process' environment: ansible-runner hands all of it on.
+
+    A single setting there could turn host key checking off, log secrets to a disk, or leave tasks out. A process with
+    several threads does it before it starts them.
+    """
+    with _FORGETTING:
+        for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+            del os.environ[name]
+
+
 def play(host: Host, roles: Sequence[str], entry: str = "main") -> dict[str, object]:
     """The play: facts that roles size themselves by, then the roles."""
     if entry == "main":
@@ -241,7 +258,7 @@ def connection(host: Host) -> dict[str, object]:
 
 
 def environment(private: Path, ssh_config: Path, directory: Path) -> dict[str, str]:
-    """Ansible's settings; nothing is taken from the operator's own ansible.cfg."""
+    """All of Ansible's settings: an ansible.cfg of the operator is not looked for, as there is an (empty) one."""
     ours = Path(sys.executable).parent
     return {
         "PATH": os.pathsep.join([str(ours), os.environ.get("PATH", os.defpath)]),

@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from stacks import paths
 from stacks.catalogue import Catalogue, Kind, load_catalogue
-from stacks.catalogue_roles import Option
+from stacks.catalogue_roles import Option, may_be_encrypted
 from stacks.errors import StakeyardError
 from stacks.fleet_backup import Backup, DirectoryRepository, ResticRepository
 from stacks.fleet_file import FLEET_KEY, StackFile
@@ -125,10 +125,17 @@ def _variable(option: Option) -> dict[str, Any]:
     if option.choices:
         value["enum"] = list(option.choices)
     if option.elements in _TYPES and option.type == "list":
-        value["items"] = {"type": _TYPES[option.elements]}
-    encrypted = {"type": "object", "properties": {"secure": {"type": "string"}}, "required": ["secure"]}
+        value["items"] = _or_encrypted(option.elements, {"type": _TYPES[option.elements]})
     described = {"description": option.description} if option.description else {}
-    return {"anyOf": [value, {**encrypted, "additionalProperties": False}], **described}
+    return _or_encrypted(option.type, value) | described
+
+
+def _or_encrypted(kind: str, value: dict[str, Any]) -> dict[str, Any]:
+    """A value of this type of Ansible's, or `secure: ...` in its place where it may be encrypted."""
+    if not may_be_encrypted(kind):
+        return value
+    encrypted = {"type": "object", "properties": {"secure": {"type": "string"}}, "required": ["secure"]}
+    return {"anyOf": [value, {**encrypted, "additionalProperties": False}]}
 
 
 def reference(catalogue: Catalogue) -> str:
@@ -148,7 +155,8 @@ def _lines(catalogue: Catalogue) -> Iterator[str]:
         "the key. An editor with the YAML language server completes and checks it from `docs/stack-file.schema.json`.",
         "",
         "Names of nodes, images, groups are DNS labels: lower-case letters, digits and hyphens, at most 40 characters.",
-        "A value under `vars` may be a Pulumi secret (`secure: ...`); anchors and aliases are refused.",
+        "A text under `vars`, also inside a list or mapping, may be a Pulumi secret (`secure: ...`,",
+        "see [Secrets in a stack file](secrets.md)); anchors and aliases are refused.",
         "",
         "Examples: [`Pulumi.lab.yaml`](../stacks/Pulumi.lab.yaml) (the lab) and",
         "[`Pulumi.otc-eu-de.yaml`](../stacks/Pulumi.otc-eu-de.yaml) (Open Telekom Cloud).",

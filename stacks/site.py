@@ -65,7 +65,7 @@ class Site(pulumi.ComponentResource):
             name, router_id=router.id, subnet_id=self.subnet.id, opts=child
         )
         self.keypair = openstack.compute.Keypair(
-            name, name=name, public_key=fleet.operators.public_key_file.read_text().strip(), opts=child
+            name, name=name, public_key=fleet.operators.public_key_file.read_text(encoding="utf-8").strip(), opts=child
         )
         self.groups = {
             key: openstack.compute.ServerGroup(f"{name}-{key}", name=f"{name}-{key}", policies=group.policy, opts=child)

@@ -55,18 +55,11 @@ def run(
     facts_file.write_text(json.dumps({**facts, "ssh_config": str(opened.config)}))
     ini.write_text("[pytest]\n")
     reader, writer = os.pipe()
-    environment = {
-        **os.environ,
-        "STAKEYARD_FACTS": str(facts_file),
-        "STAKEYARD_REPORT_FD": str(writer),
-        "PYTHONPATH": str(REPOSITORY),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
     log = opened.directory / "pytest.log"
     with log.open("w") as output:
         process = subprocess.Popen(
             command(opened, files, ini), stdout=output, stderr=subprocess.STDOUT,
-            pass_fds=[writer], env=environment, cwd=REPOSITORY, start_new_session=True,
+            pass_fds=[writer], env=environment(os.environ, facts_file, writer), cwd=REPOSITORY, start_new_session=True,
         )  # fmt: skip
     os.close(writer)
     limit = threading.Timer(TIMEOUT_SECONDS, process.kill)
@@ -87,12 +80,24 @@ def run(
     return checks
 
 
+def environment(base: Mapping[str, str], facts_file: Path, descriptor: int) -> dict[str, str]:
+    """What pytest runs with: `base` without what would change pytest or Python, as a check left out looks like none."""
+    kept = {name: value for name, value in base.items() if not name.startswith(("PYTEST_", "PYTHON"))}
+    return kept | {
+        "STAKEYARD_FACTS": str(facts_file),
+        "STAKEYARD_REPORT_FD": str(descriptor),
+        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
 def command(opened: Session, files: Sequence[Path], ini: Path) -> list[str]:
-    """pytest with testinfra over the session's SSH configuration, and no setting from anywhere else."""
+    """pytest with testinfra over the session's SSH configuration, and no setting or plugin from anywhere else."""
     hosts = ",".join(f"ssh://{host.name}" for host in opened.hosts)
     return [
         sys.executable, "-m", "pytest", "-c", str(ini), "--rootdir", str(REPOSITORY), "--import-mode=importlib",
-        "-p", "no:cacheprovider", "-p", "stacks.check_report", "-q", "--no-header", "--tb=short",
+        "--disable-plugin-autoload", "-p", "testinfra.plugin", "-p", "no:cacheprovider", "-p", "stacks.check_report",
+        "-q", "--no-header", "--tb=short",
         f"--hosts={hosts}", f"--ssh-config={opened.config}", "--sudo",
         *(str(file) for file in files),
     ]  # fmt: skip

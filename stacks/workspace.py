@@ -6,8 +6,6 @@ S3 bucket or in Pulumi Cloud.
 
 import json
 import os
-import secrets
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,19 +18,16 @@ import yaml
 
 from stacks.errors import StakeyardError
 from stacks.fleet_file import FLEET_KEY
+from stacks.fleet_text import require_plain
 from stacks.fleet_yaml import parse_yaml, read_bytes
 from stacks.handover import LARGEST, handed_over, too_large
 from stacks.locks import exclusive
+from stacks.passphrase import passphrase_file
 from stacks.paths import REPOSITORY
+from stacks.pulumi_command import CHANGING, needs_program, subcommand, with_stack, writes_config
 from stacks.text import last_line
+from stacks.whole_files import replace
 from tools import build as tools
-
-# Those that change what is in the cloud; one at a time.
-CHANGING = {"up", "update", "refresh", "destroy", "import"}
-CONFIGURED = {"up", "update", "preview", "pre", "refresh", "destroy", "import"}
-# Pulumi's global options that take the next word as their value.
-VALUED = {"--color", "-C", "--cwd", "-v", "--verbose", "--profiling", "--tracing"}
-STACKLESS = {"", "about", "help", "install", "login", "logout", "plugin", "version", "whoami"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +61,8 @@ class Workspace:
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """Variables for Pulumi and its plugins, on top of `base` (default: this process')."""
         env = dict(os.environ if base is None else base)
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.state / "backend").mkdir(exist_ok=True)
         binaries = tools.ensure(lambda _line: None)
         env["PATH"] = os.pathsep.join(
             [str(binaries), str(self.directory / ".venv" / "bin"), env.get("PATH", os.defpath)]
@@ -78,30 +75,27 @@ class Workspace:
         # update killed at that moment would leave a state that cannot be read.
         env.setdefault("PULUMI_BACKEND_URL", f"file://{self.state}/backend?metadata=skip")
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & env.keys():
-            env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file())
+            env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file(self.state))
         env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
         env.setdefault("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
         return env
 
-    def passphrase_file(self) -> Path:
-        """A random passphrase for this checkout's local state, made once, readable by its owner only."""
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.state / "backend").mkdir(exist_ok=True)
-        path = self.state / "passphrase"
-        if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(32))
-        return path
-
     def pulumi(self, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
-        """Run `pulumi ARGUMENTS` on this stack; the caller looks at the return code."""
+        """Run `pulumi ARGUMENTS` on this stack; the caller looks at the return code.
+
+        Raises StakeyardError where another command changes the stack, or this one would write a salt into its file.
+        """
         pipe = subprocess.PIPE if capture else None
         changing = subcommand(arguments) in CHANGING
+        if not self.keeps_its_own_salt and (writes := writes_config(arguments)):
+            raise StakeyardError(
+                f"stack {self.stack}: `pulumi {writes}` would write for this machine alone, as {self.stack_file} has "
+                "no salt of its own: edit that file by hand, or first give it one as docs/secrets.md says."
+            )
         with (
             self.lock() if changing else nullcontext() as lock,
             subprocess.Popen(
-                ["pulumi", *pulumi_arguments(arguments, self)],
+                self.command(arguments),
                 cwd=self.directory if needs_program(arguments) or self.keeps_its_own_salt else self.project,
                 env=self.environment(),
                 text=True,
@@ -117,6 +111,10 @@ class Workspace:
                 except KeyboardInterrupt:
                     continue  # Pulumi was interrupted too, and ends in good order
                 return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """`pulumi ARGUMENTS` for this stack."""
+        return ["pulumi", *with_stack(arguments, self.stack, None if self.keeps_its_own_salt else self.config_file)]
 
     @contextmanager
     def lock(self) -> Iterator[int]:
@@ -135,15 +133,16 @@ class Workspace:
     def prepare(self) -> None:
         """Make the stack in the backend if it is not there, and refresh the working copy of its file.
 
-        Raises StakeyardError when the stack file does not exist or Pulumi refuses to make the stack.
+        Raises StakeyardError when the stack file cannot be used or Pulumi refuses to make the stack.
         """
-        if not self.stack_file.exists():
-            known = sorted(p.name.split(".")[1] for p in self.stack_file.parent.glob("Pulumi.*.yaml"))
-            raise StakeyardError(
-                f"there is no stack file {self.stack_file}: write it, or choose one of {', '.join(known)}."
-            )
-        large = _large(self.stack_file)
-        if self.keeps_its_own_salt:
+        raw = self.stack_file_bytes()
+        try:
+            said = parse_yaml(raw)
+            require_plain(said, "the file")
+        except StakeyardError as error:
+            raise StakeyardError(f"{self.stack_file}: {error}") from None
+        large = _large(raw, said)
+        if _salted(raw):
             if large:
                 raise StakeyardError(
                     f"{self.stack_file}: Pulumi cannot hand over a fleet as large as this from a stack file that keeps "
@@ -151,25 +150,42 @@ class Workspace:
                 )
             return
         self.config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copy(self.directory / "Pulumi.yaml", self.project)
+        # Not the stack's lock, as one may look at a stack while it is updated: a command that came between another's
+        # look for the salt and its writing it down would lose the only one.
+        with exclusive(self.project / f"{self.stack}.lock", lambda: None):
+            self._copy(raw, large)
+
+    def _copy(self, raw: bytes, large: Mapping[str, Any] | None) -> None:
+        """Write the working copy, with the salt that it has; Pulumi writes one when it makes the stack."""
+        replace(self.project / "Pulumi.yaml", (self.directory / "Pulumi.yaml").read_text())
         salt = _salt(self.config_file)
         known_salt = f"encryptionsalt: {salt}\n" if salt else ""
-        told = self.stack_file.read_text().rstrip()
+        told = raw.decode("utf-8-sig")
         if large:
-            told = yaml.safe_dump(
-                {**large, "config": handed_over(large["config"], self.state / f"{self.stack}-fleet.json")}
-            )
-        self.config_file.write_text(f"{told.rstrip()}\n{known_salt}")
+            handed = handed_over(large["config"], self.state / f"{self.stack}-fleet.json")
+            told = yaml.safe_dump({**large, "config": handed})
+        replace(self.config_file, f"{told.rstrip()}\n{known_salt}")
         if salt is None:
             result = self.pulumi("stack", "init", "--no-select", "--non-interactive", capture=True)
             if result.returncode != 0 and "already exists" not in result.stderr:
                 raise StakeyardError(f"stack {self.stack} could not be made: {last_line(result.stderr)}")
 
+    def stack_file_bytes(self) -> bytes:
+        """What the stack file holds. Raises StakeyardError naming it where it cannot be read."""
+        if not os.path.exists(self.stack_file):  # noqa: PTH110 - that of a Path raises where the name is too long
+            known = sorted(p.name.split(".")[1] for p in self.stack_file.parent.glob("Pulumi.*.yaml"))
+            raise StakeyardError(
+                f"there is no stack file {self.stack_file}: write it, or choose one of {', '.join(known)}."
+            )
+        try:
+            return read_bytes(self.stack_file)
+        except StakeyardError as error:
+            raise StakeyardError(f"{self.stack_file}: {error}") from None
+
     @property
     def keeps_its_own_salt(self) -> bool:
         """Whether the committed stack file says how its secrets are encrypted."""
-        lines = self.stack_file.read_text().splitlines()
-        return any(line.startswith(("encryptionsalt:", "secretsprovider:")) for line in lines)
+        return _salted(self.stack_file_bytes())
 
     def replace_state(self, exported: str) -> None:
         """Put a state from `pulumi stack export` back, without the operations that were pending in it."""
@@ -192,15 +208,17 @@ class Workspace:
         return found
 
 
-def _large(path: Path) -> dict[str, Any] | None:
+def _salted(raw: bytes) -> bool:
+    return any(line.startswith((b"encryptionsalt:", b"secretsprovider:")) for line in raw.splitlines())
+
+
+def _large(raw: bytes, said: object) -> dict[str, Any] | None:
     """What a stack file says whose fleet is too large for Pulumi's configuration, or None."""
-    if path.stat().st_size <= LARGEST // 2:  # as JSON, it has quotes, commas and braces too, but never twice the length
+    if len(raw) <= LARGEST // 2:  # as JSON, it has quotes, commas and braces too, but never twice the length
         return None
-    try:
-        said = parse_yaml(read_bytes(path))
-    except StakeyardError as error:
-        raise StakeyardError(f"{path}: {error}") from None
-    return said if isinstance(said, dict) and too_large(said.get("config", {}).get(FLEET_KEY)) else None
+    config = said.get("config") if isinstance(said, dict) else None
+    fleet = config.get(FLEET_KEY) if isinstance(config, dict) else None
+    return said if isinstance(said, dict) and fleet and too_large(fleet) else None
 
 
 def _salt(path: Path) -> str | None:
@@ -211,30 +229,3 @@ def _salt(path: Path) -> str | None:
         if line.startswith("encryptionsalt:"):
             return line.removeprefix("encryptionsalt:").strip()
     return None
-
-
-def subcommand(arguments: Sequence[str]) -> str:
-    """The first word that is neither an option nor the value of one."""
-    words = iter(arguments)
-    for word in words:
-        if word in VALUED:
-            next(words, None)
-        elif not word.startswith("-"):
-            return word
-    return ""
-
-
-def needs_program(arguments: Sequence[str]) -> bool:
-    """Whether Pulumi runs, or may write beside, the program for these arguments."""
-    return subcommand(arguments) in CONFIGURED | {"config"}
-
-
-def pulumi_arguments(arguments: Sequence[str], workspace: Workspace) -> list[str]:
-    """`arguments` with this workspace's stack and config file added where the subcommand takes them."""
-    command = subcommand(arguments)
-    extra: list[str] = []
-    if command in CONFIGURED and not workspace.keeps_its_own_salt:
-        extra += ["--config-file", str(workspace.config_file)]
-    if command not in STACKLESS:
-        extra += ["--stack", workspace.stack]
-    return [*arguments, *extra]

@@ -97,14 +97,21 @@ stamp() {
   cat "$@" | sha256sum >".venv/.$name"
 }
 
+environment_is_made() { # a runnable python alone says nothing: it is there long before pip is
+  # What was made before there was a stamp of its own is known by what pip has put into it.
+  [ -f .venv/.made ] || [ -f .venv/.requirements ] || return
+  [ -x .venv/bin/python ] && python_is_new_enough .venv/bin/python
+}
+
 PIP=(.venv/bin/python -m pip --disable-pip-version-check --no-input)
 
 make_environment() {
-  if ! { [ -x .venv/bin/python ] && python_is_new_enough .venv/bin/python; }; then
+  if ! environment_is_made; then
     local python
     python=$(find_python)
     rm -rf .venv
     step "create the Python environment" "$python" -m venv .venv
+    touch .venv/.made
   fi
   if ! stamped requirements requirements.lock; then
     step "install the pinned Python packages" "${PIP[@]}" install --require-hashes -r requirements.lock

@@ -68,8 +68,7 @@ def run(request: Request, console: Console, policies: Policies | None = None, lo
 def preview(request: Request, policies: Policies, look: Look) -> Preview:
     """What would change. Raises StakeyardError with the sentence because of which there is no preview."""
     catalogue = load_catalogue(request.repository / "roles")
-    if not request.stack_file.exists():
-        Workspace(request.stack, request.repository).prepare()  # says which stacks there are
+    Workspace(request.stack, request.repository).stack_file_bytes()  # says which stacks there are
     with tempfile.TemporaryDirectory(prefix="stakeyard-preview-") as folder:
         scratch = Path(folder)
         head = checkout.read(request.repository, request.stack, scratch / "keys")

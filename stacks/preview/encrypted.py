@@ -16,10 +16,9 @@ def decrypted(workspace: Workspace, catalogue: Catalogue) -> Fleet | None:
 
     Raises StakeyardError where Pulumi cannot decrypt it, or where it is no good fleet.
     """
-    if "secure:" not in workspace.stack_file.read_text():
+    if b"secure:" not in workspace.stack_file_bytes():
         return None
-    options = [] if workspace.keeps_its_own_salt else ["--config-file", str(workspace.config_file)]
-    answer = workspace.pulumi("config", "--json", "--show-secrets", *options, capture=True)
+    answer = workspace.pulumi("config", "--json", "--show-secrets", capture=True)
     if answer.returncode != 0:
         raise StakeyardError(
             f"the encrypted values of stack {workspace.stack} could not be read: {last_line(answer.stderr)}"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stacks.workspace import Workspace, pulumi_arguments
+from stacks.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def kill_tree(pid: int) -> None:
 
 def pulumi(workspace: Workspace, arguments: Sequence[str], killer: Killer | None = None, limit: float = 1500) -> Run:
     """Run Pulumi on a stack of the tests; see `run`."""
-    return run(workspace, ["pulumi", *pulumi_arguments(arguments, workspace), "--color", "never"], killer, limit)
+    return run(workspace, [*workspace.command(arguments), "--color", "never"], killer, limit)
 
 
 def stakeyard(workspace: Workspace, arguments: Sequence[str], killer: Killer | None = None, limit: float = 2400) -> Run:

@@ -13,7 +13,7 @@ from stacks.paths import REPOSITORY, lab
 NETWORK = "10.79.0"
 VALIDATORS, SETS = 64, 16
 SECONDS_PER_SLOT = 12
-"""As on mainnet: on shared cores, a block of a shorter slot comes after the votes of that slot, and none is built on."""
+"""As on mainnet: on shared cores, a block of a shorter slot comes after that slot's votes, and none is built on."""
 NODES_SETS = 2
 """Of the sets, those of the stack's own validators; the rest are the network's others."""
 # An address whose key nobody has; EIP-55 checksum.

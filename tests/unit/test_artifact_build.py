@@ -180,3 +180,11 @@ def test_the_module_and_the_program_share_one_cache(monkeypatch: pytest.MonkeyPa
     assert retrieve.default_cache() == cache() / "artifacts"
     monkeypatch.delenv("STAKEYARD_CACHE")
     assert retrieve.default_cache() == cache() / "artifacts"
+    for shared in (str(tmp_path), "relative"):
+        monkeypatch.setenv("XDG_CACHE_HOME", shared)
+        assert retrieve.default_cache() == cache() / "artifacts"
+    monkeypatch.setenv("STAKEYARD_CACHE", "relative")
+    with pytest.raises(
+        artifact.ArtifactError, match=r"^STAKEYARD_CACHE is relative, a relative path: write it from /\.$"
+    ):
+        retrieve.default_cache()

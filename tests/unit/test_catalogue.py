@@ -86,9 +86,31 @@ def test_no_text_of_a_real_role_may_have_a_line_break_but_a_keystore_may() -> No
     assert keystores.problem([{"keystore": '{\n\t"crypto": {}\n}\n', "password": "p"}]) is None
 
 
+@pytest.mark.parametrize("kind", ["int", "float", "bool", "list", "dict"])
+def test_a_value_that_pulumi_has_decrypted_is_not_shown(kind: str) -> None:
+    problem = Option("o", None, kind).problem("S3CR3T-words")
+    assert problem is not None
+    assert "S3CR3T" not in problem
+
+
+def test_neither_is_one_inside_a_list_or_one_that_is_no_choice() -> None:
+    for option in (Option("o", [], "list", elements="dict"), Option("o", "a", "str", choices=("a", "b"))):
+        problem = option.problem(["S3CR3T-words"] if option.type == "list" else "S3CR3T-words")
+        assert problem is not None
+        assert "S3CR3T" not in problem
+
+
+def test_a_mapping_in_a_list_is_encrypted_text_by_text() -> None:
+    option = Option("o", [], "list", elements="dict")
+    assert option.problem([{"password": {"secure": "v1:x"}}]) is None
+    assert option.problem([{"secure": "v1:x"}]) == (
+        "every entry must be a mapping, but what is encrypted becomes text; encrypt the texts inside it."
+    )
+
+
 def test_a_network_that_node_yml_does_not_name_is_refused() -> None:
     with pytest.raises(
-        StakeyardError, match=r"^node\.yml has no ports\.p2p\.port for the network 'tral'; did you mean trial\?$"
+        StakeyardError, match=r"^node\.yml has no ports\.p2p\.port for this network; did you mean trial\?$"
     ):
         invented().resolve("ledger", {"ledger_network": "tral"})
 

@@ -34,7 +34,7 @@ def test_a_role_with_one_client_needs_no_variable() -> None:
 
 
 def test_a_client_that_the_role_does_not_have_is_refused() -> None:
-    with pytest.raises(StakeyardError, match=r"^ledger_client is 'gamma', which is no client of ledger; correct it\.$"):
+    with pytest.raises(StakeyardError, match=r"^ledger_client names no client of ledger; use alpha or beta\.$"):
         catalogue().kind("ledger").clients({"ledger_client": "gamma"})
 
 

@@ -109,10 +109,16 @@ def test_without_waves_all_nodes_are_one_wave() -> None:
     assert load().rollout == (("ledger-1",), ("ledger-2", "signer-1"))
 
 
-def test_a_variable_may_be_an_encrypted_value_of_any_type() -> None:
-    secret = {"secure": "v1:abc"}
-    fleet = load({"nodes.ledger-1.vars.ledger_cache_mib": secret})
-    assert fleet.nodes["ledger-1"].vars["ledger_cache_mib"] == secret
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ledger_release", {"secure": "v1:abc"}),
+        ("ledger_extra", ["10.77.0.12", {"secure": "v1:abc"}]),
+        ("ledger_options", {"token": {"secure": "v1:abc"}, "depth": 3}),
+    ],
+)
+def test_a_text_among_the_variables_may_be_encrypted(name: str, value: Any) -> None:
+    assert load({f"nodes.ledger-1.vars.{name}": value}).nodes["ledger-1"].vars[name] == value
 
 
 def test_a_variable_of_the_host_or_of_an_imported_role_may_be_set() -> None:
@@ -174,6 +180,31 @@ class TestControlMachine:
         assert str(refused.value) == (
             f"operators.public_key_file: {path} does not exist; make it with `ssh-keygen -t ed25519`."
         )
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            "ssh-ed25519 AAAAC3Nza J\xfcrgen\n".encode("latin-1"),
+            b"ssh-ed25519 AAAAC3Nza one\nssh-ed25519 AAAAC3Nzb two\n",
+            b"ssh-ed25519 " + b"A" * 5000,
+        ],
+        ids=["Latin-1", "two keys", "endless"],
+    )
+    def test_a_public_key_that_is_not_one_line_of_text_is_refused(self, keys: dict[str, Any], raw: bytes) -> None:
+        path = Path(keys["operators"]["public_key_file"])
+        path.write_bytes(raw)
+        with pytest.raises(StakeyardError) as refused:
+            load_fleet(keys, invented())
+        assert str(refused.value) == (
+            f"operators.public_key_file: {path} is not one line of UTF-8; leave that one key in it, and correct its "
+            "comment."
+        )
+
+    @pytest.mark.parametrize("comment", ["", " J\u00fcrgen", " operator\n\n"])
+    def test_a_comment_of_a_public_key_may_be_any_text(self, keys: dict[str, Any], comment: str) -> None:
+        path = Path(keys["operators"]["public_key_file"])
+        path.write_text(f"ssh-ed25519 AAAAC3Nza{comment}", encoding="utf-8")
+        assert load_fleet(keys, invented()).operators.public_key_file == path
 
     def test_a_directory_in_place_of_a_key_is_refused(self, keys: dict[str, Any], tmp_path: Path) -> None:
         keys["operators"]["public_key_file"] = str(tmp_path)

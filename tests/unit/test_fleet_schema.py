@@ -104,8 +104,14 @@ def test_every_key_of_the_models_is_in_the_reference() -> None:
 
 def test_the_schema_accepts_the_good_fleet_and_encrypted_variables() -> None:
     data = good()
-    data["nodes"]["ledger-1"]["vars"]["ledger_cache_mib"] = {"secure": "v1:x"}
+    data["nodes"]["ledger-1"]["vars"] |= {"ledger_release": {"secure": "v1:x"}, "ledger_extra": [{"secure": "v1:x"}]}
     validator(invented()).validate({"config": {"stakeyard:fleet": data, "pulumi:tags": {}}, "encryptionsalt": "v1:x"})
+
+
+def test_the_schema_refuses_what_would_be_no_number_once_decrypted() -> None:
+    data = good()
+    data["nodes"]["ledger-1"]["vars"]["ledger_cache_mib"] = {"secure": "v1:x"}
+    assert not validator(invented()).is_valid({"config": {"stakeyard:fleet": data}})
 
 
 SHAPE = ("is not a known key", "this key is missing; ", "must be a mapping", "must be a list", "must be true or false")

@@ -10,7 +10,9 @@ import pytest
 
 from stacks import firewall, node
 from stacks.catalogue import load_catalogue
+from stacks.errors import StakeyardError
 from stacks.fleet import load_fleet
+from stacks.images import golden
 from tests.unit.program_mocks import ADDRESS, Program, cache_with_image, fleet_of, run
 
 STACKS = ("lab", "otc-eu-de")
@@ -239,6 +241,13 @@ def test_without_a_golden_image_the_error_says_how_to_make_one(machine: Path, mo
     monkeypatch.setenv("STAKEYARD_CACHE", str(machine / "empty"))
     with pytest.raises(pulumi.RunError, match="make it with `stakeyard image build`"):
         run(with_keys(fleet_of("lab"), machine))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": "0"}'])
+def test_a_golden_image_whose_manifest_is_damaged_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(StakeyardError, match=r"manifest\.json is damaged: remove its folder and make the node image"):
+        golden(tmp_path)
 
 
 def test_a_wrong_stack_file_is_one_sentence(machine: Path) -> None:

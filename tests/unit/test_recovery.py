@@ -19,12 +19,19 @@ CHECKPOINT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 PORT = "openstack:networking/port:Port"
 
 
+URN = "urn:pulumi:lab::stakeyard::pulumi:providers:openstack::cloud"
+
+
+def provider(cloud: str | None = "nowhere", identifier: str = "p1") -> dict[str, Any]:
+    return {"urn": URN, "id": identifier, "type": "pulumi:providers:openstack", "inputs": {"cloud": cloud}}
+
+
 def exported(*operations: dict[str, Any], resources: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     return {
         "version": 3,
         "deployment": {
             "manifest": {"time": CHECKPOINT.isoformat()},
-            "resources": resources or [],
+            "resources": [provider()] if resources is None else resources,
             "pending_operations": list(operations),
         },
     }
@@ -32,7 +39,7 @@ def exported(*operations: dict[str, Any], resources: list[dict[str, Any]] | None
 
 def operation(kind: str, urn_name: str, action: str = "creating", **inputs: object) -> dict[str, Any]:
     urn = f"urn:pulumi:lab::stakeyard::{kind}::{urn_name}"
-    return {"type": action, "resource": {"type": kind, "urn": urn, "inputs": inputs}}
+    return {"type": action, "resource": {"type": kind, "urn": urn, "inputs": inputs, "provider": f"{URN}::p1"}}
 
 
 def test_only_interrupted_creates_leave_orphans() -> None:
@@ -128,12 +135,17 @@ class FakeNetwork:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[FakeWorkspace, FakeNetwork]]:
-    def go(state: dict[str, Any], *ports: SimpleNamespace) -> tuple[FakeWorkspace, FakeNetwork]:
+    def go(state: dict[str, Any], *ports: SimpleNamespace, file: str = "") -> tuple[FakeWorkspace, FakeNetwork]:
         network = FakeNetwork(list(ports))
-        monkeypatch.setattr(
-            recovery, "connect", lambda _cloud: SimpleNamespace(network=network, current_project_id="ours")
-        )
+
+        def connect(cloud: str) -> SimpleNamespace:
+            assert cloud == "nowhere"
+            return SimpleNamespace(network=network, current_project_id="ours")
+
+        monkeypatch.setattr(recovery, "connect", connect)
         workspace = FakeWorkspace(state, tmp_path)
+        if file:
+            workspace.stack_file.write_text(file)
         recovery.recover(workspace, lambda _line: None)  # type: ignore[arg-type]
         return workspace, network
 
@@ -150,7 +162,7 @@ Run = Callable[..., tuple[FakeWorkspace, FakeNetwork]]
 
 
 def test_an_orphan_goes_and_what_the_state_knows_stays(run: Run) -> None:
-    state = exported(operation(PORT, "a", name="lab-a"), resources=[{"id": "known"}])
+    state = exported(operation(PORT, "a", name="lab-a"), resources=[provider(), {"id": "known"}])
     workspace, network = run(
         state, port("known"), port("orphan"), port("other", name="else"), port("x", project="theirs")
     )
@@ -162,6 +174,43 @@ def test_an_old_object_of_that_name_is_refused_and_the_state_is_left_alone(run: 
     state = exported(operation(PORT, "a", name="lab-a"))
     with pytest.raises(StakeyardError, match=r"older than the interrupted update: look at it by hand"):
         run(state, port("old", created_at="2026-01-01T00:00:00Z"))
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("config: {}", "config.stakeyard:fleet: this key is missing; describe the fleet under it."),
+        ("config: [", "line 1: expected the node content, but found '<stream end>'; correct the YAML."),
+        (
+            "config: {'stakeyard:fleet': {cloud: elsewhere}}",
+            "cloud: is 'elsewhere', but the interrupted update was at work in nowhere: write that until the stack is "
+            "recovered.",
+        ),
+        (
+            "config: {'stakeyard:fleet': []}",
+            "cloud: is nothing, but the interrupted update was at work in nowhere: write that until the stack is "
+            "recovered.",
+        ),
+    ],
+)
+def test_a_stack_file_that_does_not_name_the_cloud_of_the_update_is_refused(
+    run: Run, tmp_path: Path, file: str, expected: str
+) -> None:
+    with pytest.raises(StakeyardError) as refused:
+        run(exported(operation(PORT, "a", name="lab-a")), port("orphan"), file=file)
+    assert str(refused.value) == f"{tmp_path / 'Pulumi.lab.yaml'}: {expected}"
+
+
+@pytest.mark.parametrize("resources", [[], [provider(None)], [provider(identifier="p2")]])
+def test_a_state_that_does_not_name_it_is_refused(run: Run, resources: list[dict[str, Any]]) -> None:
+    with pytest.raises(StakeyardError, match=r"^the state of stack lab does not say in which one cloud a was begun: "):
+        run(exported(operation(PORT, "a", name="lab-a"), resources=resources), port("orphan"))
+
+
+def test_no_cloud_is_asked_where_nothing_was_begun_in_one(run: Run) -> None:
+    ours = operation("stakeyard:index:Convergence", "a")
+    workspace, _ = run(exported(ours, operation(PORT, "b", action="deleting"), resources=[]), file="config: [")
+    assert workspace.replaced is not None
 
 
 def test_nothing_interrupted_changes_nothing(run: Run) -> None:

@@ -74,6 +74,34 @@ def test_a_run_may_begin_with_other_tasks_of_a_role(tmp_path: Path, memory: Path
     assert not gone.exists()
 
 
+THEIRS = {
+    "ANSIBLE_SSH_COMMON_ARGS": "-o StrictHostKeyChecking=no",
+    "ANSIBLE_SSH_EXTRA_ARGS": "-o UserKnownHostsFile=/dev/null",
+    "ANSIBLE_KEEP_REMOTE_FILES": "true",
+    "ANSIBLE_RUN_TAGS": "none",
+    "ANSIBLE_SKIP_TAGS": "all",
+    "ANSIBLE_CHECK_MODE_MARKERS": "true",
+    "ANSIBLE_CALLBACK_PLUGINS": "/nowhere",
+    "AWX_LIB_DIRECTORY": "/nowhere",
+}
+
+
+def test_nothing_that_the_operators_shell_tells_ansible_reaches_a_run(
+    tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, seen = tmp_path / "log", tmp_path / "seen"
+    for name, value in {**THEIRS, "ANSIBLE_LOG_PATH": str(log), "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    for place in (tmp_path / ".ansible.cfg", tmp_path / "ansible.cfg"):
+        place.write_text(f"[defaults]\nlog_path = {log}\n")
+    monkeypatch.chdir(tmp_path)
+    role(tmp_path, "look", f"- name: Look.\n  ansible.builtin.shell: env >{seen}\n")
+    assert converge(HERE, ["look"], {}, lambda _: None, directory=tmp_path).changed == 1
+    there = dict(line.split("=", 1) for line in seen.read_text().splitlines() if "=" in line)
+    assert [name for name, value in THEIRS.items() if value in there.get(name, "")] == []
+    assert not log.exists()
+
+
 def test_a_failed_task_is_one_sentence_with_host_role_task_and_message(tmp_path: Path, memory: Path) -> None:
     role(tmp_path, "bad", "- name: Refuse.\n  ansible.builtin.fail: {msg: 'the moon {{ word }} is wrong'}\n")
     with pytest.raises(StakeyardError) as caught:

@@ -131,6 +131,21 @@ def test_a_step_that_failed_is_repeated(machine: Machine) -> None:
     assert any("--require-hashes" in call for call in machine.called())
 
 
+@pytest.mark.parametrize(
+    ("there", "again"),
+    [(".made", False), (".requirements", False), (None, True)],
+    ids=["made", "made before there was a stamp", "killed before pip was in it"],
+)
+def test_an_environment_that_was_not_finished_is_made_again(machine: Machine, there: str | None, again: bool) -> None:
+    machine.run()
+    machine.called()
+    for name in {".made", ".requirements"} - {there}:
+        (machine.project / ".venv" / name).unlink()
+    result = machine.run()
+    assert result.returncode == 0, result.stderr
+    assert ("venv" in machine.called()) is again
+
+
 def test_another_system_is_refused(machine: Machine) -> None:
     machine.stub("uname", "echo Darwin")
     assert refusal(machine).startswith("this needs Debian 12 or newer, and the machine runs Darwin: use")

@@ -1,6 +1,8 @@
 """Where Pulumi's configuration and environment come from."""
 
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import yaml
 
 from stacks.errors import StakeyardError
 from stacks.handover import LARGEST
-from stacks.workspace import Workspace, pulumi_arguments
+from stacks.workspace import Workspace
 from tools import build
 
 FLEET = "config:\n  stakeyard:fleet: {cloud: x}\n"
@@ -60,7 +62,6 @@ def test_a_stack_file_with_its_own_salt_is_used_as_it_is(workspace: Workspace) -
     workspace.stack_file.write_text(f"{FLEET}encryptionsalt: {SALT}\n")
     workspace.prepare()
     assert not workspace.config_file.exists()
-    assert pulumi_arguments(["up"], workspace) == ["up", "--stack", "lab"]
 
 
 LARGE = f"config:\n  stakeyard:fleet: {{cloud: {'x' * LARGEST}}}\n"
@@ -83,23 +84,6 @@ def test_one_whose_stack_file_keeps_its_own_salt_is_refused(workspace: Workspace
         workspace.prepare()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "config", "stack"),
-    [
-        (["up", "--yes"], True, True),
-        (["--color", "never", "up"], True, True),
-        (["stack", "export"], False, True),
-        (["version"], False, False),
-    ],
-)
-def test_pulumi_gets_the_options_its_subcommand_takes(
-    workspace: Workspace, arguments: list[str], config: bool, stack: bool
-) -> None:
-    given = pulumi_arguments(arguments, workspace)
-    assert ("--config-file" in given) is config
-    assert ("--stack" in given) is stack
-
-
 def test_the_state_is_one_file_that_is_replaced_in_one_step(workspace: Workspace) -> None:
     # A second file with metadata would be written in place: killed meanwhile, an update would leave it empty.
     assert workspace.environment({"PATH": "/bin"})["PULUMI_BACKEND_URL"].endswith("/backend?metadata=skip")
@@ -111,24 +95,96 @@ def test_what_the_operator_has_set_wins(workspace: Workspace) -> None:
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in env
 
 
-def test_the_passphrase_is_made_once_and_is_the_owners_alone(workspace: Workspace) -> None:
-    first = workspace.passphrase_file()
-    text = first.read_text()
-    assert len(text) >= 32
-    assert first.stat().st_mode & 0o777 == 0o600
-    assert workspace.passphrase_file().read_text() == text
-
-
 def test_an_unknown_stack_names_those_that_are_there(workspace: Workspace) -> None:
     with pytest.raises(StakeyardError, match=r"there is no stack file .*Pulumi\.prod\.yaml: .* lab\.$"):
         Workspace("prod", directory=workspace.directory, state=workspace.state).prepare()
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("config: {a: J\xfcrgen}\n".encode("latin-1"), "line 1: is not UTF-8; save the file as UTF-8."),
+        (b"config: [\n", "line 2: expected the node content, but found '<stream end>'; correct the YAML."),
+        (b"config: {1: x}\n", "config: the key 1 is not text; put the key in quotes."),
+    ],
+)
+def test_a_stack_file_that_cannot_be_read_is_one_sentence(workspace: Workspace, raw: bytes, expected: str) -> None:
+    workspace.stack_file.write_bytes(raw)
+    with pytest.raises(StakeyardError) as refused:
+        workspace.prepare()
+    assert str(refused.value) == f"{workspace.stack_file}: {expected}"
+
+
+def test_a_folder_in_its_place_is_one_sentence_too(workspace: Workspace) -> None:
+    workspace.stack_file.unlink()
+    workspace.stack_file.mkdir()
+    with pytest.raises(StakeyardError, match=r"Pulumi\.lab\.yaml: cannot be read \(is a directory\); name a file"):
+        workspace.prepare()
+
+
+def test_a_name_that_is_too_long_for_a_file_is_one_of_no_stack(workspace: Workspace) -> None:
+    with pytest.raises(StakeyardError, match=r"^there is no stack file .*: write it, or choose one of lab\.$"):
+        Workspace("n" * 300, directory=workspace.directory, state=workspace.state).prepare()
+
+
+def test_a_command_that_is_killed_never_loses_the_salt(
+    workspace: Workspace, pulumi: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.prepare()
+    workspace.stack_file.write_text(FLEET.replace("x", "y"))
+
+    def killed(_path: Path, _target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.prepare()
+    assert f"encryptionsalt: {SALT}" in workspace.config_file.read_text()
+
+
+def test_of_first_commands_at_once_one_makes_the_stack(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def run(self: Workspace, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+        made.append(arguments)
+        time.sleep(0.2)
+        with self.config_file.open("a") as file:
+            file.write(f"encryptionsalt: {SALT}\n")
+        return subprocess.CompletedProcess(arguments, 0, "", "")
+
+    monkeypatch.setattr(Workspace, "pulumi", run)
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(workspace.prepare) for _ in range(4)]:
+            each.result(10)
+    assert len(made) == 1
+    assert workspace.config_file.read_text() == f"{FLEET}encryptionsalt: {SALT}\n"
+
+
+def test_one_may_look_at_a_stack_while_it_is_updated(workspace: Workspace, pulumi: list[tuple[str, ...]]) -> None:
+    with workspace.lock():
+        workspace.prepare()
+    before = workspace.config_file.stat().st_ino
+    workspace.prepare()
+    assert workspace.config_file.stat().st_ino == before
+
+
+@pytest.mark.parametrize("command", ["config set a:b c", "config rm a:b", "stack change-secrets-provider passphrase"])
+def test_nothing_is_encrypted_for_a_stack_without_a_salt_of_its_own(workspace: Workspace, command: str) -> None:
+    with pytest.raises(StakeyardError) as refused:
+        workspace.pulumi(*command.split())
+    assert str(refused.value) == (
+        f"stack lab: `pulumi {' '.join(command.split()[:2])}` would write for this machine alone, as "
+        f"{workspace.stack_file} has no salt of its own: edit that file by hand, or first give it one as "
+        "docs/secrets.md says."
+    )
 
 
 def test_two_commands_never_change_a_stack_at_once(workspace: Workspace) -> None:
     with workspace.lock():
         with pytest.raises(StakeyardError, match="another command changes stack lab"), workspace.lock():
             pass
-        with pytest.raises(StakeyardError, match="wait until it has ended"):
-            workspace.pulumi("up")
+        for name in ("up", "update", "refresh", "destroy", "down", "dn", "import"):
+            with pytest.raises(StakeyardError, match="wait until it has ended"):
+                workspace.pulumi(name)
     with workspace.lock():
         pass

@@ -42,8 +42,11 @@ class Obtained:
 
 def default_cache() -> Path:
     """The same folder as `stacks.paths.cache() / "artifacts"`, for use where that package is not importable."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stakeyard"
-    return Path(os.environ.get("STAKEYARD_CACHE") or base) / "artifacts"
+    chosen, shared = os.environ.get("STAKEYARD_CACHE"), Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if chosen and not Path(chosen).is_absolute():
+        raise ArtifactError(f"STAKEYARD_CACHE is {chosen}, a relative path: write it from /.")
+    base = shared if shared.is_absolute() else Path.home() / ".cache"
+    return Path(chosen or base / "stakeyard") / "artifacts"
 
 
 def load(manifest: Path, version: str, platform: str = "x86_64") -> Release:
