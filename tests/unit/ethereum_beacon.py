@@ -1,6 +1,7 @@
 """A beacon node for tests: a chain made up of blocks, served over the Beacon API on loopback."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ ROOT = "0x" + "ab" * 32
 SLOTS = 4
 SECONDS = 6
 GENESIS = 1_700_000_000
+VALIDATORS = "/eth/v1/beacon/states/head/validators"
 
 
 def key_of(validator: int) -> str:
@@ -98,6 +100,8 @@ class FakeBeacon:
         where, _, query = path.partition("?")
         if where in self.broken:
             return self.broken[where], {}
+        if where == VALIDATORS and not all(re.fullmatch("0x[0-9a-f]{96}", key) for key in json.loads(body)["ids"]):
+            return 400, {}
         fixed = {
             "/eth/v1/beacon/genesis": {"genesis_validators_root": self.root, "genesis_time": str(GENESIS)},
             "/eth/v1/config/spec": {"SLOTS_PER_EPOCH": str(SLOTS), "SECONDS_PER_SLOT": str(SECONDS)},
@@ -112,7 +116,7 @@ class FakeBeacon:
         return (404, {}) if found is None else (200, found)
 
     def _made(self, where: str, number: str, body: bytes) -> Any:
-        if where == "/eth/v1/beacon/states/head/validators":
+        if where == VALIDATORS:
             known = {f"0x{key_of(index)}": index for index in range(self.validators)}
             asked = [key for key in json.loads(body)["ids"] if key in known]
             return [{"index": str(known[key]), "validator": {"pubkey": key}} for key in asked]

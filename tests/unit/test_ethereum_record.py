@@ -1,9 +1,12 @@
 """What a chain shows of keys: the highest they signed, how long they are silent, and when they sign again."""
 
+import json
+
 import pytest
 import yaml
 
 from roles.ethereum_validator import signer
+from roles.ethereum_validator.module_utils.stakeyard_ethereum import remote
 from roles.ethereum_validator.module_utils.stakeyard_ethereum.interchange import fingerprint
 from stacks.paths import REPOSITORY
 from tests.unit.ethereum_beacon import GENESIS, ROOT, SECONDS, SLOTS, FakeBeacon, key_of, served
@@ -158,3 +161,24 @@ def test_the_beacon_nodes_are_asked_on_the_port_that_the_kinds_declare() -> None
     assert beacon["ports"]["beacon-api"]["reach"] == "users"
     assert validator["egress"]["validator-beacon-api"]["port"] == signer.BEACON_PORT
     assert signer.endpoints([{"name": "b", "address": "10.0.0.5"}]) == [f"http://10.0.0.5:{signer.BEACON_PORT}"]
+
+
+@pytest.mark.parametrize("prefix", ["", "0x"])
+@pytest.mark.parametrize("question", ["record", "survey"])
+def test_a_key_may_be_asked_for_as_a_stack_file_writes_it(
+    node: FakeBeacon, question: str, prefix: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served(node) as url:
+        arguments = ["remote", question, f"--beacon={url}", f"--key={prefix}{key_of(3)}", "--epoch=0"]
+        monkeypatch.setattr("sys.argv", arguments)
+        assert remote.main() == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["quiet_seconds" if question == "record" else "voted"]
+
+
+def test_a_key_that_is_none_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["remote", "record", "--beacon=http://127.0.0.1:1", "--key=0xabcd", "--epoch=0"])
+    assert remote.main() == 1
+    assert "0xabcd" in capsys.readouterr().err

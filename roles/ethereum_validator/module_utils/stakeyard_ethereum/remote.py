@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .beacon import BeaconError
-from .interchange import InterchangeError
+from .interchange import InterchangeError, public_key
 from .record import first_duty, record
 from .survey import look
 
@@ -33,6 +33,7 @@ def main() -> int:
     if not asked.key and asked.question != "survey":
         parser.error("name at least one --key")
     try:
+        asked.key = [public_key(key) for key in asked.key]  # stack files write them with 0x, the chain's record without
         print(json.dumps(QUESTIONS[asked.question](asked)))
     except (BeaconError, InterchangeError) as error:
         print(error, file=sys.stderr)

@@ -8,12 +8,11 @@ from typing import Any
 
 from .beacon import Beacon, BeaconError, indices
 from .conflicts import proposal_conflicts, vote_conflicts
-from .interchange import public_key
 from .signed import Reader, Signed, Vote
 
 
 def look(urls: Iterable[str], first_epoch: int, last_epoch: int | None, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """What all nodes show together, and every slashable pair in it; of `keys` (public keys) only, where some are named.
+    """What all nodes show together, and every slashable pair in it; where `keys` (without 0x) are named, of these only.
 
     `voted` has, by the validator's index, for how many of the epochs it voted; votes of the last two epochs may still
     be on their way into the chain. Raises BeaconError when any of the nodes cannot be read, or when they are on
@@ -22,7 +21,7 @@ def look(urls: Iterable[str], first_epoch: int, last_epoch: int | None, keys: Se
     together, chains, last = Signed(), set(), 0
     for url in urls:
         beacon = Beacon(url)
-        wanted = indices(beacon, [public_key(key) for key in keys]) if keys else None
+        wanted = indices(beacon, keys) if keys else None
         reader = Reader(beacon, wanted)
         chains.add(reader.chain.genesis_validators_root)
         length = reader.chain.slots_per_epoch
