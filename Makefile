@@ -45,11 +45,11 @@ unit: ready ## Tests that need neither root nor a cloud.
 fast: lint unit ## Lint and unit tests: about two minutes.
 
 .PHONY: test
-test: ready ## Everything: fast tests, roles on a host, the lab cloud.
+test: ready ## All but the long tests: fast ones, previews, roles on a host, the lab cloud.
 	tests/run
 
 .PHONY: test-kill
-test-kill: ready ## Kill `pulumi up` at every telling moment (long; `make test` does three of them).
+test-kill: ready ## Kill `pulumi up` at all twelve moments (long; `make test` does three of them).
 	$(STAKEYARD) prepare
 	.venv/bin/pytest -s tests/lab/test_scenario.py --all-moments
 
@@ -68,5 +68,5 @@ bench: ready ## Measure and print the table of docs/figures.md.
 	.venv/bin/python -m tests.bench
 
 .PHONY: clean
-clean: ## Remove this checkout's environment and local state (not the cache, not the lab).
+clean: ## Remove this checkout's .venv and the caches of linters and tests (not .state, not ~/.cache/stakeyard, not the lab).
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
