@@ -28,7 +28,7 @@ class Stranger:
 
     def kill(self, server: Any) -> None:
         """End the process that emulates a server, as a crash of it would; return when the cloud has seen it."""
-        table = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
+        table = subprocess.run(["ps", "-eww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
         found = [line.split(None, 1) for line in table.splitlines() if f"-uuid {server.id}" in line]
         (pid,) = [int(pid) for pid, args in found if args.split()[0].endswith("qemu-system-x86_64")]
         os.kill(pid, signal.SIGKILL)
