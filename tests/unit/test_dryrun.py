@@ -267,5 +267,7 @@ def test_it_has_settled_when_nothing_moves_but_what_is_held(monkeypatch: pytest.
         monitor.connect(engine)
         assert await waiting == "the engine's word"
 
-    asyncio.run(program())
+    loop = asyncio.new_event_loop()  # not `asyncio.run`, which leaves the thread without one
+    loop.run_until_complete(program())
+    loop.close()
     assert order == ["slow", "settled"]

@@ -1,12 +1,17 @@
 """Two revisions' programs side by side: what is left for an engine to say, without there being one."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stacks.errors import StakeyardError
+from stacks.paths import REPOSITORY
 from stacks.preview.checkout import Checkout
 from stacks.preview.programs import Programs, Waiting
 
@@ -115,3 +120,27 @@ def test_without_a_comparison_all_is_in_question(more: dict[str, Any], tmp_path:
 def test_a_program_that_fails_says_why(head: str, base: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(StakeyardError, match=sentence):
         run(tmp_path, head, base)
+
+
+def test_a_program_that_waits_ends_with_who_asked_for_it(tmp_path: Path) -> None:
+    checkout(tmp_path / "head", SAME)
+    request = tmp_path / "head.json"
+    told = {"directory": str(tmp_path / "head"), "stack": "s", "project": "stakeyard", "config": {}}
+    request.write_text(json.dumps(told))
+    text = (
+        "import os, subprocess, sys\n"
+        "r, w = os.pipe(); a, b = os.pipe(); os.close(w)\n"
+        "command = [sys.executable, '-P', '-m', 'dryrun.head', sys.argv[1], str(r), str(b)]\n"
+        "process = subprocess.Popen(command, pass_fds=[r, b], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+        "os.close(b); os.read(a, 1); print(process.pid)\n"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", text, str(request)], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    left = Path("/proc") / shown.stdout.strip()
+    for _ in range(300):
+        if not left.exists() or "Z" in (left / "stat").read_text().rpartition(")")[2].split()[0]:
+            return
+        time.sleep(0.1)
+    raise AssertionError("it goes on")
