@@ -81,6 +81,9 @@ def without(request: Any, answered: Set[str]) -> Any:
     made = resource_pb2.RegisterResourceRequest()
     made.CopyFrom(request)
     made.dependencies[:] = [urn for urn in made.dependencies if urn not in answered]
+    made.replace_with[:] = [urn for urn in made.replace_with if urn not in answered]
+    if made.deletedWith in answered:
+        made.deletedWith = ""
     for key in list(made.propertyDependencies):
         found = made.propertyDependencies[key].urns
         found[:] = [urn for urn in found if urn not in answered]

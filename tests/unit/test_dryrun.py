@@ -88,7 +88,11 @@ def test_where_in_the_program_something_is_declared_makes_no_difference() -> Non
 
 def test_the_engine_is_not_told_of_dependencies_on_what_it_does_not_know() -> None:
     plain = without(server(), {PORT})
-    assert list(plain.dependencies) == [VOLUME]
+    assert list(plain.dependencies) == list(plain.replace_with) == [VOLUME]
+    assert plain.deletedWith == ""
+    assert list(without(server(), {VOLUME}).replace_with) == []
+    assert without(server(), {VOLUME}).deletedWith == PORT
+    assert (plain.parent, plain.provider) == (SITE, f"{CLOUD}::id")
     assert {key: list(found.urns) for key, found in plain.propertyDependencies.items()} == {"port": [], "size": []}
     assert list(server().dependencies) == [PORT, VOLUME]
 
