@@ -31,7 +31,10 @@ class Lifecycle(Protocol):
     """
 
     def diff(self, old_inputs: Mapping[str, Any], old_state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Diff:
-        """What an update would have to change; decided from inputs and recorded drift alone."""
+        """What an update would have to change; decided from inputs and recorded drift alone.
+
+        Inputs that are the same before and after may be left out, and so may all of the state but its `drift`.
+        """
 
     def apply(self, inputs: Mapping[str, Any], state: State, report: Report) -> None:
         """Create or update."""

@@ -87,7 +87,10 @@ class FleetChecks(pulumi.CustomResource):
     def __init__(
         self, kind: str, members: Sequence[tuple[Plan, pulumi.Input[str], Convergence]], opts: pulumi.ResourceOptions
     ) -> None:
-        """Check the nodes of `kind`: their plans, where each is reached, and their convergences."""
+        """Check the nodes of `kind`: their plans, where each is reached, and their convergences.
+
+        `opts` says that they wait for the convergences.
+        """
         first = members[0][0]
         props = {
             "kind": kind,
@@ -100,9 +103,9 @@ class FleetChecks(pulumi.CustomResource):
                     "name": plan.name,
                     "kind": kind,
                     "host": host,
-                    "host_key": convergence.host_key,
-                    "revision": convergence.revision,
-                    "variables": convergence.variables,
+                    "host_key": without_origin(convergence.host_key),
+                    "revision": without_origin(convergence.revision),
+                    "variables": without_origin(convergence.variables),
                     "managed": [dict(file) for file in plan.managed],
                     "units": list(plan.units),
                 }
@@ -110,6 +113,16 @@ class FleetChecks(pulumi.CustomResource):
             ],
         }
         super().__init__("stakeyard:index:FleetChecks", kind, {**props, "checks": None, "drift": None}, opts)
+
+
+def without_origin(value: pulumi.Output[Any]) -> pulumi.Output[Any]:
+    """The value, as unknown and as secret as it is, without word of which resource it comes from.
+
+    For every resource that is replaced, Pulumi asks of each whose inputs come from there whether it must be replaced,
+    too, and hands over all of its inputs. Checks never are: they run again in place, as their inputs have changed.
+    Being asked would cost more than all else where many of a thousand nodes change.
+    """
+    return pulumi.Output(set(), value.future(with_unknowns=True), value.is_known(), value.is_secret())
 
 
 def has_secrets(keys: Iterable[str] = ("stakeyard:fleet",)) -> bool:

@@ -1,7 +1,7 @@
 """A stand-in for the few questions that a preview asks a cloud: log in, find a network, find an image.
 
 It listens on 127.0.0.1 only, knows no password, and answers nothing that would change something: whoever asks for
-more than these gets 404. The identifiers it gives are those of stacks/preview/collector.py.
+more than these gets 404. The identifiers it gives are those of dryrun/answers.py.
 """
 
 import json
@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from stacks.preview.collector import made_up
+from dryrun.answers import made_up
 from stacks.preview.sample import sample
 
 _MOMENT = "2100-01-01T00:00:00.000000Z"

@@ -1,6 +1,7 @@
 """A repository with the base fleet, made once."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,4 +25,12 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository before any change."""
     target = tmp_path_factory.mktemp("preview") / "fleet"
     recorded.repository(target)
+    return target
+
+
+@pytest.fixture
+def fleet(pristine: Path, tmp_path: Path) -> Path:
+    """A copy of the repository for one change."""
+    target = tmp_path / "fleet"
+    shutil.copytree(pristine, target, symlinks=True)
     return target

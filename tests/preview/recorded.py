@@ -51,11 +51,11 @@ def repository(target: Path, stack: str = STACK, source: Path = HERE / "base.yam
     target.mkdir()
     skip = shutil.ignore_patterns("__pycache__", "*.pyc", "Pulumi.*.yaml")
     for part in PARTS:
-        source = REPOSITORY / part
-        if source.is_dir():
-            shutil.copytree(source, target / part, ignore=skip, symlinks=True)
+        there = REPOSITORY / part
+        if there.is_dir():
+            shutil.copytree(there, target / part, ignore=skip, symlinks=True)
         else:
-            shutil.copy(source, target / part)
+            shutil.copy(there, target / part)
     shutil.copy(source, target / stack_file(stack))
     git(target, "init", "--quiet", "--initial-branch=main")
     git(target, "add", "--all")

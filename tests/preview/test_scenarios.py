@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import shutil
 from datetime import date
 from pathlib import Path
 
@@ -23,14 +22,6 @@ TODAY = date(2026, 11, 26)
 # Digests are of the roles and the image as they are today, and a mocked cloud makes its identifiers of names with a
 # digest in them; the comment must not change with these.
 VOLATILE = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|(?<=-)[0-9a-f]{12}(?=`)")
-
-
-@pytest.fixture
-def fleet(pristine: Path, tmp_path: Path) -> Path:
-    """A copy of the repository for one change."""
-    target = tmp_path / "fleet"
-    shutil.copytree(pristine, target, symlinks=True)
-    return target
 
 
 def preview(fleet: Path, out: Path) -> tuple[int, str]:

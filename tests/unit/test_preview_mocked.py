@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from dryrun.answers import address_of, made_up, outputs_of, urn_of
 from stacks.errors import StakeyardError
 from stacks.preview import checkout, diagnostics
-from stacks.preview.collector import address_of, made_up, outputs_of, urn_of
 from stacks.preview.deployment import deployment
 from stacks.preview.sample import sample
 from stacks.preview.stand_in import clouds_yaml, stand_in
@@ -119,6 +119,26 @@ def test_a_state_has_the_providers_that_an_engine_adds_and_each_before_what_need
     assert by_kind[SERVER]["protect"] is True
     assert "provider" not in by_kind["stakeyard:index:Node"]
     assert "id" not in by_kind["stakeyard:index:Node"]
+
+
+def test_of_what_is_unchanged_a_state_has_only_what_others_stand_on() -> None:
+    alone = declared(VOLUME, "n1")
+    node = declared("stakeyard:index:Node", "n1", custom=False, id="")
+    cloud = declared("pulumi:providers:openstack", "cloud")
+    server = declared(
+        SERVER,
+        "n1",
+        parent=node["urn"],
+        provider=f"{cloud['urn']}::id-cloud",
+        dependencies=[alone["urn"], "other"],
+        propertyDependencies={"a": [alone["urn"]], "b": ["other", alone["urn"]]},
+    )
+    unchanged = {each["urn"] for each in (alone, node, cloud)}
+    made = deployment([cloud, node, alone, server], unchanged)["deployment"]["resources"]
+    assert [each["urn"] for each in made] == [cloud["urn"], node["urn"], server["urn"]]
+    assert made[-1]["dependencies"] == ["other"]
+    assert made[-1]["propertyDependencies"] == {"b": ["other"]}
+    assert (made[-1]["parent"], made[-1]["provider"]) == (node["urn"], f"{cloud['urn']}::id-cloud")
 
 
 def test_encrypted_values_become_placeholders_that_differ_as_the_secrets_do() -> None:

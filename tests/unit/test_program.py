@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
 
 from stacks import firewall, node
 from stacks.catalogue import load_catalogue
@@ -169,6 +170,22 @@ def test_a_convergence_waits_for_all_that_it_needs(fleet: dict[str, Any], stack:
     variables = program.one("Convergence", "bitcoin-1").inputs["variables"]
     assert variables["stakeyard_volumes"]["chain"]["device_id"] == "bitcoin-1-chain-id"
     assert variables["stakeyard_peers"] == [{"name": "bitcoin-2", "address": fleet["nodes"]["bitcoin-2"]["address"]}]
+
+
+def test_the_checks_wait_for_all_convergences_and_are_never_asked_whether_they_must_be_replaced(
+    fleet: dict[str, Any], stack: str
+) -> None:
+    program = run(fleet, stack, secret=True)
+    (checks,) = program.of("FleetChecks")
+    nodes = {name for name in fleet["nodes"] if f"stakeyard:index:Convergence::{name}" in checks.depends_on}
+    assert nodes == set(fleet["nodes"])
+    first = checks.inputs["nodes"][0]
+    assert (first["host_key"], first["revision"]) == ("ssh-ed25519 A", "now")
+    assert first["variables"][_special_sig_key] == _special_secret_sig, "a secret stays one"
+    # An empty list for each property: without any, Pulumi takes each to depend on all that the resource waits for.
+    by_property = {key: list(found.urns) for key, found in checks.request.propertyDependencies.items()}
+    assert set(by_property) == set(checks.inputs)
+    assert not [urn for urns in by_property.values() for urn in urns if ":Convergence::" in urn]
 
 
 def test_volumes_are_plugged_in_when_the_server_has_booted(fleet: dict[str, Any], stack: str) -> None:

@@ -153,6 +153,21 @@ def test_a_diff_compares_inputs_and_replaces_the_old_before_the_new(stub: Any) -
     assert not drifted.detailedDiff["drift"].inputDiff
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ({"a": 1, "b": [{"c": "d"}]}, {"a": 1, "b": [{"c": "d"}]}, ({}, {})),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 2.5}, ({"b": 2}, {"b": 2.5})),
+        ({"b": [{"c": "d", "e": 1}]}, {"b": [{"c": "d"}]}, ({"b": [{"c": "d", "e": 1}]}, {"b": [{"c": "d"}]})),
+        ({"a": None}, {}, ({"a": None}, {})),
+        ({}, {"a": None}, ({}, {"a": None})),
+        ({}, {"a": {"b": True}}, ({}, {"a": {"b": True}})),
+    ],
+)
+def test_only_what_differs_is_looked_at(old: State, new: State, expected: tuple[State, State]) -> None:
+    assert provider.differing(struct(old), struct(new)) == expected
+
+
 def test_a_refresh_reports_drift_and_never_fails_for_it(stub: Any, engine: Engine) -> None:
     answer = stub.Read(provider_pb2.ReadRequest(urn=URN, id="n1", properties=struct({}), inputs=struct({"a": 1})))
     assert plain(answer.properties) == {"drift": ["x"]}
