@@ -11,11 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
-import openstack
-from keystoneauth1.exceptions import ClientException
-from openstack.exceptions import SDKException
-
 from stacks.cancellation import pause
+from stacks.cloud_login import CLOUD_ERRORS, connect
 from stacks.errors import StakeyardError
 from stacks.lifecycle import Diff, Report, State, compare
 
@@ -47,7 +44,7 @@ class CloudPaths:
     @cached_property
     def _compute(self) -> Any:
         # Asks the cloud, so not before there is somebody who waits when it does not answer.
-        return openstack.connect(cloud=self._cloud).compute
+        return connect(self._cloud).compute
 
     def metadata(self, server_id: str) -> str:
         """See `Paths`."""
@@ -109,7 +106,7 @@ def read_host_key(
         try:
             fault = paths.fault(server_id)
             metadata, console = key_in(paths.metadata(server_id)), key_on_console(paths.console(server_id))
-        except (SDKException, ClientException) as error:
+        except CLOUD_ERRORS as error:
             metadata, console, trouble = None, None, f"the cloud's API says: {str(error).splitlines()[0]}"
         if fault is not None:
             # Pulumi takes a server that failed to start for an existing one from then on.

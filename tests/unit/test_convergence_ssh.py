@@ -7,7 +7,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import paramiko
 import pytest
@@ -183,15 +182,17 @@ def test_a_key_that_the_host_does_not_know_ends_the_wait(server: Host, tmp_path:
 
 
 def test_a_cloud_that_hangs_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([ConnectFailure("hung up"), SimpleNamespace(compute="there")])
+    answers: Iterator[Exception | str] = iter([ConnectFailure("hung up"), "there"])
 
-    def connect(cloud: str) -> object:
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    class Connection:
+        @property
+        def compute(self) -> str:
+            answer = next(answers)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
-    monkeypatch.setattr("stacks.hostkey.openstack.connect", connect)
+    monkeypatch.setattr("stacks.hostkey.connect", lambda _cloud: Connection())
     paths = hostkey.CloudPaths("here")
     with pytest.raises(ConnectFailure):
         _ = paths._compute
