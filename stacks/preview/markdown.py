@@ -58,7 +58,7 @@ def failure(stack: str, sentence: str) -> str:
 
 
 def summary(preview: Preview) -> str:
-    """Verdict and table: what `stakeyard preview` shows on the console, too."""
+    """Verdict and table."""
     base = {"state": "what is deployed", "nothing": "nothing: all of it is new"}.get(preview.base) or code(preview.base)
     head = f"{marker(preview.stack)}\n### Preview of {code(preview.stack)}: {_VERDICTS[risk.verdict(preview)]}"
     lines = [head, verdict_line(preview), f"{_CLOUDS[preview.cloud]} Compared with {base}."]
