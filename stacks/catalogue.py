@@ -264,10 +264,11 @@ def _check(path: Path, kind: Kind, host: NodeFile) -> None:
                     problem = f"the role {owners[name]} has this name already; choose another."
                     raise StakeyardError(f"{path}: {part}.{name}: {problem}")
                 owners[name] = file.kind
-    for software in kind.software:
-        for key in (software.rule.variable, software.rule.release):
-            if key and key not in kind.options:
-                raise StakeyardError(f"{path}: client: {shown(key)} is no variable of the role; correct it.")
+    named = [("needs.vars", key) for file in kind.parts for key in file.needs.vars]
+    named += [("client", key) for each in kind.software for key in (each.rule.variable, each.rule.release) if key]
+    for place, key in named:
+        if key not in kind.options:
+            raise StakeyardError(f"{path}: {place}: {shown(key)} is no variable of the role; correct it.")
     variable = kind.network_variable
     option = kind.options.get(variable) if variable else None
     for place, values in (entry for file in kind.parts for entry in file.per_network()):

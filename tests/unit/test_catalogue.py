@@ -196,6 +196,16 @@ BAD: dict[str, tuple[dict[str, Any], list[str], str]] = {
         [],
         "files[0].mode: 'rw-r' is not a file mode; write four octal digits in quotes such as '0640'.",
     ),
+    "a need of a variable that there is not": (
+        {"needs": {"vars": {"ledger_owner": "an owner"}}},
+        [],
+        "needs.vars: 'ledger_owner' is no variable of the role; correct it.",
+    ),
+    "a need of others by a kind that uses none": (
+        {"needs": {"uses": "a friend"}},
+        [],
+        "the file: needs.uses is given, but nodes of this kind use no others; name their kinds under uses.",
+    ),
 }
 
 
@@ -291,4 +301,15 @@ def test_a_signer_needs_its_key_volume(tmp_path: Path) -> None:
     path = roles / "validator" / "node.yml"
     path.write_text(path.read_text().replace("volume: keys,", "volume: spare-keys,"))
     with pytest.raises(StakeyardError, match=r"signer\.volume is 'spare-keys', which is no required volume"):
+        load_catalogue(roles)
+
+
+def test_the_form_of_keys_is_a_regular_expression(tmp_path: Path) -> None:
+    roles = tmp_path / "roles"
+    shutil.copytree(HERE / "roles", roles)
+    path = roles / "validator" / "node.yml"
+    path.write_text(path.read_text().replace("volume: keys,", "volume: keys, key_form: {pattern: '[', words: text},"))
+    with pytest.raises(
+        StakeyardError, match=r"signer\.key_form\.pattern: '\[' is no regular expression"
+    ):
         load_catalogue(roles)
