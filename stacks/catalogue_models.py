@@ -90,6 +90,11 @@ class VolumeRule(Model):
     restore: Token = Field(description="How its content comes back when it is lost, such as `resync`.")
     minimum_gib: PerNetwork[Positive] = Field(description="Smallest size in GiB, per network where it differs.")
     required: PerNetwork[Flag] = Field(description="Whether a node of this kind must have it.")
+    unless: Token | None = Field(
+        default=None,
+        description="Variable that keeps the data small where it is neither 0 nor empty, such as one that prunes: the "
+        "volume is then not required, and of any size.",
+    )
 
 
 class FileRule(Model):

@@ -184,6 +184,7 @@ def _kind_lines(kind: Kind) -> Iterator[str]:
         yield from ("", "| volume | mounted on | holds | smallest size (GiB) | needed |", "|---|---|---|---|---|")
     for name, rule in kind.volume_rules.items():
         sizes, needed = _each(rule.minimum_gib), _each(rule.required)
+        needed += f"; not with `{rule.unless}`" if rule.unless else ""
         yield f"| `{name}` | `{rule.mount}` | {_cell(rule.holds)} | {sizes} | {needed} |"
     yield from ("", "| variable | type | default | what it is |", "|---|---|---|---|")
     for name, option in sorted(kind.options.items()):

@@ -26,6 +26,8 @@ ON_OTC: dict[str, Any] = {
     "images.fast.boot": "disk",
     "groups.loose": "anti-affinity",
     "nodes.ledger-1.volumes.chain": {"size_gib": 10, "type": "SSD", "metadata": KMS_KEY},
+    "nodes.ledger-1.root_volume": {"size_gib": 20, "type": "SAS"},
+    "nodes.signer-1.root_volume": {"size_gib": 20, "type": "SAS"},
     "nodes.ledger-2.root_volume": {"size_gib": 20, "type": "SAS"},
     "nodes.signer-1.volumes.keys": {"size_gib": 1, "type": "ESSD", "metadata": KMS_KEY},
 }
