@@ -26,6 +26,7 @@ app.add_typer(artifact, name="artifact")
 
 console = Console(soft_wrap=True)
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Stack: the NAME of stacks/Pulumi.NAME.yaml.")]
+HELP = {"-h", "--help"}
 # Set by `stakeyard env` for whoever types plain `pulumi` afterwards.
 EXPORTED = (
     "PATH",
@@ -207,13 +208,21 @@ def check(files: Annotated[list[Path], typer.Argument(help="Stack files to check
 )
 def devnet(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help="Kind of node that makes it.")],
-    directory: Annotated[Path, typer.Argument(help="New folder for its files.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of node that makes it.")] = "",
+    directory: Annotated[
+        str, typer.Argument(metavar="FOLDER [OPTIONS OF THE KIND]", help="New folder for its files.")
+    ] = "",
 ) -> None:
-    """Make a private network: its genesis, and keys that are worth nothing."""
-    from stacks.devnet import make  # noqa: PLC0415
+    """Make a private network: its genesis, and keys that are worth nothing. `stakeyard devnet KIND --help`: options."""
+    from stacks.devnet import able, make, options_of  # noqa: PLC0415
 
-    console.print(str(make(kind, directory, context.args, console.print)))
+    # The kind's options are not known here, so `--help` is looked for by hand.
+    if HELP & {kind, directory, *context.args}:
+        print(context.get_help() if kind in HELP else options_of(kind))
+    elif not kind or not directory:
+        raise StakeyardError(f"name a kind and a new folder: `stakeyard devnet {kind or able()[0]} FOLDER`.")
+    else:
+        console.print(str(make(kind, Path(directory), context.args, console.print)))
 
 
 @image.command("build")

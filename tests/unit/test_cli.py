@@ -31,6 +31,12 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     [
         ("devnet ethereum_beacon FILE", r"FILE cannot be used \(not a directory\): name a new folder\."),
         (f"devnet ethereum_beacon {LONG}", rf"{LONG} cannot be used \(file name too long\): name a new folder\."),
+        ("devnet ethereum_beacon --sets", r"--sets looks like an option: name the folder first, as in .*FOLDER`\."),
+        ("devnet ethereum_beacon", r"name a kind and a new folder: `stakeyard devnet ethereum_beacon FOLDER`\."),
+        ("devnet", r"name a kind and a new folder: `stakeyard devnet ethereum_beacon FOLDER`\."),
+        ("devnet bitcoin --help", r"kind bitcoin cannot make a private network; ethereum_beacon can\."),
+        ("devnet ethereum_beacon NEW --validators 3 --sets 7", r"--sets 7: the keys of 3 validators fill no more .*\."),
+        ("devnet ethereum_beacon NEW --sets 0", r"--sets 0: must be at least 1\."),
         ("artifact prefetch bitcoin", r"FILE/\S* cannot be used \(not a directory\): .* that you may write to\."),
     ],
 )
@@ -40,8 +46,32 @@ def test_a_path_that_will_not_do_is_refused(
     file = tmp_path / "file"
     file.touch()
     monkeypatch.setenv("STAKEYARD_CACHE", str(file))
-    said = refusal(monkeypatch, capsys, *arguments.replace("FILE", str(file)).split())
+    said = refusal(
+        monkeypatch, capsys, *arguments.replace("FILE", str(file)).replace("NEW", str(tmp_path / "new")).split()
+    )
+    assert not (tmp_path / "new").exists()
     assert re.fullmatch(expected.replace("FILE", str(file)), said), said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--help", "KIND"),
+        ("-h", "KIND"),
+        ("ethereum_beacon --help", "--validators VALIDATORS"),
+        ("ethereum_beacon folder --sets 3 --help", "--validators VALIDATORS"),
+    ],
+)
+def test_help_of_a_private_network_makes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["stakeyard", "devnet", *arguments.split()])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert said in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
 
 
 WRONG = r"nodes\.bitcoin-1\.zone: .* \(policy regions\)"
