@@ -37,6 +37,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ("devnet bitcoin --help", r"kind bitcoin cannot make a private network; ethereum_beacon can\."),
         ("devnet ethereum_beacon NEW --validators 3 --sets 7", r"--sets 7: the keys of 3 validators fill no more .*\."),
         ("devnet ethereum_beacon NEW --sets 0", r"--sets 0: must be at least 1\."),
+        ("artifact prefetch nope", r"no kind `nope` has software of its own; choose bitcoin, .*\."),
         ("artifact prefetch bitcoin", r"FILE/\S* cannot be used \(not a directory\): .* that you may write to\."),
     ],
 )
