@@ -7,6 +7,7 @@ from stacks.catalogue import Catalogue, Kind
 from stacks.catalogue_models import NodeFile
 from stacks.fleet_models import Fleet, Node
 from stacks.fleet_text import refusal
+from stacks.preview.secret_patterns import PLACEHOLDER
 
 
 def check_needs(fleet: Fleet, catalogue: Catalogue) -> None:
@@ -28,8 +29,9 @@ def _part(path: str, node: Node, kind: Kind, part: NodeFile) -> None:
         where = f"{path}.vars.{variable}"
         if value in ("", None, [], {}):
             raise refusal(where, f"nodes of kind {node.kind} need it; give {words}.")
-        # What is encrypted is judged when the role knows it.
-        if needs.checked_by and not isinstance(value, dict):
+        # What is encrypted, or stands for that in a preview, is judged by the role when it knows the value.
+        hidden = isinstance(value, dict) or str(value).startswith(PLACEHOLDER)
+        if needs.checked_by and not hidden:
             problem = role_library.load(part.kind, needs.checked_by).problem(variable, value)
             if problem:
                 raise refusal(where, problem)
