@@ -58,6 +58,9 @@ def prefetch(kind: str, report: Callable[[str], None], network: str = "") -> Pat
 
     Raises StakeyardError with the reason of a refusal.
     """
+    if not (REPOSITORY / "roles" / kind / "artifacts.yml").is_file():
+        known = sorted(path.parent.name for path in (REPOSITORY / "roles").glob("*/artifacts.yml"))
+        raise StakeyardError(f"no kind `{kind}` has software of its own; choose {', '.join(known)}.")
     artifact = library()
     try:
         release = artifact.load(REPOSITORY / "roles" / kind / "artifacts.yml", default_version(kind, network))

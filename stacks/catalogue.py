@@ -1,6 +1,6 @@
 """The kinds of node, read from roles/*/node.yml: the only thing the program knows about chains."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -195,6 +195,8 @@ class Catalogue:
         kind = self.kind(name)
         network = kind.network(variables)
         files = (self.host, *kind.parts)
+        given = {name for name, option in kind.options.items() if variables.get(name, option.default)}
+        volumes = (need for part in kind.parts for need in _volumes(part, network, given))
         return Resolved(
             kind=name,
             network=network,
@@ -202,7 +204,7 @@ class Catalogue:
             roles=kind.applied,
             ports=tuple(port for file in files for port in _ports(file, network)),
             egress=tuple(rule for file in files for rule in _egress(file, network)),
-            volumes=MappingProxyType({need.name: need for part in kind.parts for need in _volumes(part, network)}),
+            volumes=MappingProxyType({need.name: need for need in volumes}),
             files=tuple(entry for file in files for entry in file.files),
             signer=next((_signer(part, network) for part in kind.parts if part.signer), None),
             downtime=_downtime(kind.parts, network),
@@ -264,10 +266,12 @@ def _check(path: Path, kind: Kind, host: NodeFile) -> None:
                     problem = f"the role {owners[name]} has this name already; choose another."
                     raise StakeyardError(f"{path}: {part}.{name}: {problem}")
                 owners[name] = file.kind
-    for software in kind.software:
-        for key in (software.rule.variable, software.rule.release):
-            if key and key not in kind.options:
-                raise StakeyardError(f"{path}: client: {shown(key)} is no variable of the role; correct it.")
+    named = [("needs.vars", key) for file in kind.parts for key in file.needs.vars]
+    named += [(f"volumes.{name}.unless", rule.unless) for name, rule in kind.volume_rules.items() if rule.unless]
+    named += [("client", key) for each in kind.software for key in (each.rule.variable, each.rule.release) if key]
+    for place, key in named:
+        if key not in kind.options:
+            raise StakeyardError(f"{path}: {place}: {shown(key)} is no variable of the role; correct it.")
     variable = kind.network_variable
     option = kind.options.get(variable) if variable else None
     for place, values in (entry for file in kind.parts for entry in file.per_network()):
@@ -307,12 +311,14 @@ def _egress_port(file: NodeFile, name: str, rule: EgressRule, network: str | Non
     return port if isinstance(port, int) else None
 
 
-def _volumes(file: NodeFile, network: str | None) -> Iterator[VolumeNeed]:
+def _volumes(file: NodeFile, network: str | None, given: Collection[str]) -> Iterator[VolumeNeed]:
     for name, rule in file.volumes.items():
-        yield _need(name, rule, network)
+        yield _need(name, rule, network, rule.unless in given)
 
 
-def _need(name: str, rule: VolumeRule, network: str | None) -> VolumeNeed:
+def _need(name: str, rule: VolumeRule, network: str | None, small: bool) -> VolumeNeed:
+    if small:
+        return VolumeNeed(name, rule.mount, rule.holds, rule.restore, 1, False)
     minimum = _for(rule.minimum_gib, network, f"volumes.{name}.minimum_gib")
     required = _for(rule.required, network, f"volumes.{name}.required")
     return VolumeNeed(name, rule.mount, rule.holds, rule.restore, minimum, required)

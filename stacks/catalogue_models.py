@@ -39,11 +39,20 @@ def _kind_name(value: str) -> str:
     return value
 
 
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        refuse(f"{shown(value)} is no regular expression ({error}); correct it.")
+    return value
+
+
 # One value for every chain network, or a mapping from network to value.
 PerNetwork = Annotated[
     Annotated[T, Tag("all")] | Annotated[dict[Token, T], Field(min_length=1), Tag("each")], Discriminator(_form)
 ]
 KindName = Annotated[str, Strict(), AfterValidator(_kind_name)]
+Pattern = Annotated[str, Strict(), AfterValidator(_pattern)]
 Mode = Annotated[str, Strict(), AfterValidator(_mode)]
 AbsolutePath = Annotated[str, Strict(), AfterValidator(_absolute)]
 
@@ -81,6 +90,11 @@ class VolumeRule(Model):
     restore: Token = Field(description="How its content comes back when it is lost, such as `resync`.")
     minimum_gib: PerNetwork[Positive] = Field(description="Smallest size in GiB, per network where it differs.")
     required: PerNetwork[Flag] = Field(description="Whether a node of this kind must have it.")
+    unless: Token | None = Field(
+        default=None,
+        description="Variable that keeps the data small where it is neither 0 nor empty, such as one that prunes: the "
+        "volume is then not required, and of any size.",
+    )
 
 
 class FileRule(Model):
@@ -99,12 +113,36 @@ class RestoreRule(Model):
     never: tuple[Text, ...] = ()
 
 
+class KeyForm(Model):
+    """How the public id of a key is written."""
+
+    pattern: Pattern = Field(description="Regular expression of the whole text.")
+    words: Text = Field(description="The same in a few words, such as `a public key of 32 bytes`.")
+
+
+class NeedsRule(Model):
+    """What a node of this kind cannot do without, although a stack file may leave it out."""
+
+    uses: Text | None = Field(
+        default=None,
+        description="What a node must name under its `uses`, in a few words; not where another role of the kind is it.",
+    )
+    vars: dict[Token, Text] = Field(
+        default_factory=dict, description="Variables that must be given, each with a few words that say what it is."
+    )
+    checked_by: Token | None = Field(
+        default=None,
+        description="Python module of the role's folder, whose `problem(name, value)` says why a value will not do.",
+    )
+
+
 class SignerRule(Model):
     """How a node of this kind signs; what is on its key volume is named relative to the mount."""
 
     volume: Name = Field(description="The volume with the keys, their history and the claim: one of `volumes`.")
     keys: Token = Field(description="Folder of the keys, each in a file named after its public key.")
     history: Token = Field(description="Where the client keeps the history of what it signed.")
+    key_form: KeyForm | None = Field(default=None, description="How `signing_keys` are written; in any way without it.")
     silence_epochs: PerNetwork[Positive] = Field(
         description="Epochs for which keys must not have been seen signing before they may start without the history "
         "of their last signer; per network where it differs."
@@ -163,6 +201,7 @@ class NodeFile(Model):
     uses: tuple[Token, ...] = Field(
         default=(), description="Kinds (or roles of kinds) of which a node may name others under `uses`."
     )
+    needs: NeedsRule = NeedsRule()
     ports: dict[Name, PortRule] = Field(default_factory=dict)
     volumes: dict[Name, VolumeRule] = Field(default_factory=dict)
     egress: dict[Name, EgressRule] = Field(default_factory=dict)
@@ -195,6 +234,8 @@ class NodeFile(Model):
         for name, rule in self.egress.items():
             if rule.port == "same" and name not in self.ports:
                 refuse(f"egress.{name}.port is same, but there is no ports.{name}; give the number.")
+        if self.needs.uses and not self.uses:
+            refuse("needs.uses is given, but nodes of this kind use no others; name their kinds under uses.")
         if self.signer and not (
             self.signer.volume in self.volumes and self.volumes[self.signer.volume].required is True
         ):

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from rich.console import Console
 from images.lab.cli import app as lab_app
 from stacks import overview, prepare, recovery
 from stacks.errors import StakeyardError
+from stacks.pulumi_command import makes_fleet
 from stacks.rebuild import Fence, Request
 from stacks.workspace import Workspace
 
@@ -24,6 +26,7 @@ app.add_typer(artifact, name="artifact")
 
 console = Console(soft_wrap=True)
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Stack: the NAME of stacks/Pulumi.NAME.yaml.")]
+HELP = {"-h", "--help"}
 # Set by `stakeyard env` for whoever types plain `pulumi` afterwards.
 EXPORTED = (
     "PATH",
@@ -64,8 +67,14 @@ def prepare_all(
 )
 def pulumi(context: typer.Context, stack: Stack = "lab") -> None:
     """Run pulumi on a stack with this checkout's tools, state and passphrase: `stakeyard pulumi up`."""
+    # Each of these imports what only some commands need.
+    from stacks.catalogue import load_catalogue  # noqa: PLC0415
+    from stacks.policy import gate  # noqa: PLC0415
+
     workspace = Workspace(stack)
     workspace.prepare()
+    if makes_fleet(context.args):
+        gate.require(workspace.stack_file, load_catalogue(), date.today())
     raise typer.Exit(workspace.pulumi(*context.args).returncode)
 
 
@@ -168,17 +177,26 @@ def drift_command(
 
 @app.command("check")
 def check(files: Annotated[list[Path], typer.Argument(help="Stack files to check.")]) -> None:
-    """Say what is wrong in stack files, without a cloud."""
+    """Say what is wrong in stack files and which policies they break, without a cloud."""
     from stacks.catalogue import load_catalogue  # noqa: PLC0415
     from stacks.fleet import load_stack_file  # noqa: PLC0415
+    from stacks.policy import gate  # noqa: PLC0415
+    from stacks.policy.check import check_fleet  # noqa: PLC0415
 
     catalogue = load_catalogue()
     failed = False
     for file in files:
         try:
             fleet = load_stack_file(file, catalogue)
+            findings = check_fleet(fleet, catalogue, date.today())
         except StakeyardError as error:
             console.print(f"{file}: {error}", style="red", markup=False)
+            failed = True
+            continue
+        for each in findings:
+            style = "dim" if each.waived else "red" if each.level == "error" else "yellow"
+            console.print(f"{file}: {each.level}: {gate.told(each)}", style=style, markup=False)
+        if gate.errors(findings):
             failed = True
         else:
             console.print(f"{file}: good, {len(fleet.nodes)} nodes", markup=False)
@@ -190,13 +208,21 @@ def check(files: Annotated[list[Path], typer.Argument(help="Stack files to check
 )
 def devnet(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help="Kind of node that makes it.")],
-    directory: Annotated[Path, typer.Argument(help="New folder for its files.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of node that makes it.")] = "",
+    directory: Annotated[
+        str, typer.Argument(metavar="FOLDER [OPTIONS OF THE KIND]", help="New folder for its files.")
+    ] = "",
 ) -> None:
-    """Make a private network: its genesis, and keys that are worth nothing."""
-    from stacks.devnet import make  # noqa: PLC0415
+    """Make a private network: its genesis, and keys that are worth nothing. `stakeyard devnet KIND --help`: options."""
+    from stacks.devnet import able, make, options_of  # noqa: PLC0415
 
-    console.print(str(make(kind, directory, context.args, console.print)))
+    # The kind's options are not known here, so `--help` is looked for by hand.
+    if HELP & {kind, directory, *context.args}:
+        print(context.get_help() if kind in HELP else options_of(kind))
+    elif not kind or not directory:
+        raise StakeyardError(f"name a kind and a new folder: `stakeyard devnet {kind or able()[0]} FOLDER`.")
+    else:
+        console.print(str(make(kind, Path(directory), context.args, console.print)))
 
 
 @image.command("build")

@@ -12,12 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import openstack
-from keystoneauth1.exceptions import ClientException
-from openstack.exceptions import NotFoundException, SDKException
+from openstack.exceptions import NotFoundException
 
 from stacks import backup_fetch, role_files, signing, verification
 from stacks.backup_store import repository
+from stacks.cloud_login import CLOUD_ERRORS, connect
 from stacks.errors import StakeyardError
 from stacks.fleet_backup import Backup
 from stacks.hosts import facts_of, host_of
@@ -160,10 +159,10 @@ def retire_signer(host: Host, inputs: Mapping[str, Any], report: Report) -> None
 def server_runs(cloud: str, server_id: str) -> bool:
     """Whether the cloud says, or cannot deny, that the server runs."""
     try:
-        return openstack.connect(cloud=cloud).compute.get_server(server_id).status not in ("SHUTOFF", "DELETED")
+        return connect(cloud).compute.get_server(server_id).status not in ("SHUTOFF", "DELETED")
     except NotFoundException:
         return False
-    except (SDKException, ClientException):
+    except (*CLOUD_ERRORS, StakeyardError):
         return True
 
 

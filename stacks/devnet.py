@@ -1,7 +1,8 @@
 """Make a private network for tests and trials: `stakeyard devnet KIND DIRECTORY`; what it is made of, the kind knows.
 
 A kind that can has a `devnet.py`: `options()` gives what can be asked of it, `PROGRAM` the member of the artifact that
-it needs, and `make(directory, program, options)` writes the network and tells what is to be known of it.
+it needs, `problem(options)` why there can be no such network, and `make(directory, program, options)` writes the
+network and tells what is to be known of it.
 """
 
 import json
@@ -10,6 +11,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from stacks.artifacts import prefetch
 from stacks.errors import StakeyardError
@@ -25,17 +27,20 @@ def make(kind: str, directory: Path, arguments: Sequence[str], report: Callable[
 
     Gives the file that says what is to be known of it. Raises StakeyardError.
     """
-    if not (REPOSITORY / "roles" / kind / "devnet.py").is_file():
-        able = sorted(path.parent.name for path in (REPOSITORY / "roles").glob("*/devnet.py"))
-        raise StakeyardError(f"kind {kind} cannot make a private network; {' or '.join(able)} can.")
+    maker = _maker(kind)
+    if str(directory).startswith("-"):
+        example = f"stakeyard devnet {kind} FOLDER"
+        raise StakeyardError(f"{directory} looks like an option: name the folder first, as in `{example}`.")
     try:
         used = directory.exists() and any(directory.iterdir())
     except OSError as error:
         raise StakeyardError(f"{directory} cannot be used ({refused(error)}): name a new folder.") from None
     if used:
         raise StakeyardError(f"{directory} is not empty: name a new folder, as a network is made once.")
-    maker = load(kind, "devnet")
     asked = maker.options().parse_args(list(arguments))
+    problem = maker.problem(asked)
+    if problem:
+        raise StakeyardError(problem)
     archive = prefetch(kind, report)
     with tempfile.TemporaryDirectory() as scratch:
         program = _unpack(archive, maker.PROGRAM, Path(scratch))
@@ -47,6 +52,22 @@ def make(kind: str, directory: Path, arguments: Sequence[str], report: Callable[
             words = (error.stderr or b"").decode(errors="replace") if hasattr(error, "stderr") else ""
             raise StakeyardError(f"the network could not be made: {last_line(words, str(error))}") from None
     return directory / SUMMARY
+
+
+def options_of(kind: str) -> str:
+    """What can be asked of a network of this kind, for people. Raises StakeyardError where there is none."""
+    return str(_maker(kind).options().format_help())
+
+
+def able() -> list[str]:
+    """The kinds that can make a network."""
+    return sorted(path.parent.name for path in (REPOSITORY / "roles").glob("*/devnet.py"))
+
+
+def _maker(kind: str) -> ModuleType:
+    if kind not in able():
+        raise StakeyardError(f"kind {kind} cannot make a private network; {' or '.join(able())} can.")
+    return load(kind, "devnet")
 
 
 def _unpack(archive: Path, member: str, folder: Path) -> Path:

@@ -11,6 +11,8 @@ from stacks.fleet_text import near, refusal, shown
 from stacks.policy.rules import BY_ID
 
 OTC_EXTERNAL = "admin_external_net"
+OTC_ROOT_GIB = 10
+"""What the cloud's Debian image asks for; its flavors have no disk of their own."""
 OTC_VOLUME_TYPES = ("SATA", "SAS", "GPSSD", "SSD", "ESSD", "co-p1", "uh-l1")
 
 
@@ -67,6 +69,7 @@ def _platform(fleet: Fleet) -> None:
     for name, group in fleet.groups.items():
         if group.policy != "anti-affinity":
             raise refusal(f"groups.{name}", f"Open Telekom Cloud has no {group.policy} groups; write anti-affinity.")
+    _system_disks(fleet)
     types = {path: volume.type for path, volume in _volumes(fleet)}
     types |= {
         f"nodes.{name}.root_volume": node.root_volume.type for name, node in fleet.nodes.items() if node.root_volume
@@ -75,6 +78,21 @@ def _platform(fleet: Fleet) -> None:
         if kind not in OTC_VOLUME_TYPES:
             problem = f"{shown(kind)} is no volume type of Open Telekom Cloud; {near(kind, OTC_VOLUME_TYPES)}"
             raise refusal(f"{path}.type", problem)
+
+
+def _system_disks(fleet: Fleet) -> None:
+    for name, node in fleet.nodes.items():
+        root = node.root_volume
+        if root is None:
+            raise refusal(
+                f"nodes.{name}.root_volume",
+                f"flavors of Open Telekom Cloud have no disk of their own; add one of at least {OTC_ROOT_GIB} GiB.",
+            )
+        if root.size_gib < OTC_ROOT_GIB:
+            raise refusal(
+                f"nodes.{name}.root_volume.size_gib",
+                f"{root.size_gib} GiB is too small for a system disk; use at least {OTC_ROOT_GIB}.",
+            )
 
 
 def _volumes(fleet: Fleet) -> list[tuple[str, Volume]]:

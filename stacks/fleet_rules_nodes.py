@@ -1,10 +1,12 @@
 """What a node's kind asks of it: variables, volumes, peers, signing key."""
 
+import re
 from collections.abc import Iterator
 
 from stacks.catalogue import Catalogue, Kind, Resolved
 from stacks.errors import StakeyardError
 from stacks.fleet_models import Fleet, Node
+from stacks.fleet_rules_needs import check_needs
 from stacks.fleet_text import near, refusal, shown
 from stacks.policy.signers import spelling
 
@@ -29,6 +31,7 @@ def check_kinds(fleet: Fleet, catalogue: Catalogue) -> None:
     _volume_names(fleet)
     _peers(fleet)
     _uses(fleet, catalogue)
+    check_needs(fleet, catalogue)
     _signers(fleet, catalogue)
 
 
@@ -110,13 +113,17 @@ def _signers(fleet: Fleet, catalogue: Catalogue) -> None:
     owners: dict[str, str] = {}
     for name, node in fleet.nodes.items():
         path = f"nodes.{name}.signing_keys"
-        if not catalogue.kinds[node.kind].signer:
+        signer = catalogue.kinds[node.kind].signer
+        if not signer:
             if node.signing_keys:
                 raise refusal(path, f"nodes of kind {node.kind} do not sign; remove it.")
             continue
         if not node.signing_keys:
             raise refusal(path, f"nodes of kind {node.kind} sign; name the public ids of their keys.")
+        form = signer.key_form
         for index, key in enumerate(node.signing_keys):
+            if form and not re.fullmatch(form.pattern, key):
+                raise refusal(f"{path}[{index}]", f"{shown(key)} is not {form.words}; copy the whole key.")
             written = spelling(key)
             if written in owners:
                 raise refusal(

@@ -11,17 +11,22 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
-import openstack
-from keystoneauth1.exceptions import ClientException
-from openstack.exceptions import SDKException
-
 from stacks.cancellation import pause
+from stacks.cloud_login import CLOUD_ERRORS, connect
 from stacks.errors import StakeyardError
 from stacks.lifecycle import Diff, Report, State, compare
+from stacks.text import last_line
 
 POLL_SECONDS = 5.0
 _KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{68}(?![A-Za-z0-9+/=])")
 _BLOCK = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
+
+
+NOTHING = "it has published nothing yet"
+
+
+class NoConsoleError(Exception):
+    """The cloud does not show a server's console, and why; the metadata may have the key all the same."""
 
 
 class Paths(Protocol):
@@ -31,7 +36,7 @@ class Paths(Protocol):
         """What the server posted to the metadata service, or nothing yet."""
 
     def console(self, server_id: str) -> str:
-        """The server's console output so far."""
+        """The server's console output so far. Raises NoConsoleError where the cloud does not show it."""
 
     def fault(self, server_id: str) -> str | None:
         """Why the server will never start, or None while it may."""
@@ -47,7 +52,7 @@ class CloudPaths:
     @cached_property
     def _compute(self) -> Any:
         # Asks the cloud, so not before there is somebody who waits when it does not answer.
-        return openstack.connect(cloud=self._cloud).compute
+        return connect(self._cloud).compute
 
     def metadata(self, server_id: str) -> str:
         """See `Paths`."""
@@ -56,14 +61,25 @@ class CloudPaths:
         return str(answer.json().get("password") or "")
 
     def console(self, server_id: str) -> str:
-        """See `Paths`; a hypervisor without a console has an empty one."""
+        """See `Paths`."""
         answer = self._compute.post(f"/servers/{server_id}/action", json={"os-getConsoleOutput": {"length": None}})
-        return str(answer.json().get("output") or "") if answer.ok else ""
+        if not answer.ok:
+            raise NoConsoleError(refusal_in(answer))
+        return str(answer.json().get("output") or "")
 
     def fault(self, server_id: str) -> str | None:
         """See `Paths`."""
         server = self._compute.get_server(server_id)
         return str((server.fault or {}).get("message") or "no reason given") if server.status == "ERROR" else None
+
+
+def refusal_in(answer: Any) -> str:
+    """Why Nova refused, by the message in its answer, such as `{"forbidden": {"message": ...}}`; else the status."""
+    try:
+        (told,) = answer.json().values()
+        return last_line(str(told["message"]))
+    except (ValueError, AttributeError, TypeError, KeyError):
+        return f"HTTP status {answer.status_code}"
 
 
 def key_in(text: str) -> str | None:
@@ -103,14 +119,16 @@ def read_host_key(
     the key, since one taken from the first connection could be anybody's.
     """
     started = time.monotonic()
-    trouble = "it has published nothing yet"
     while True:
-        fault = None
+        fault, metadata, console, trouble = None, None, None, NOTHING
         try:
             fault = paths.fault(server_id)
-            metadata, console = key_in(paths.metadata(server_id)), key_on_console(paths.console(server_id))
-        except (SDKException, ClientException) as error:
-            metadata, console, trouble = None, None, f"the cloud's API says: {str(error).splitlines()[0]}"
+            metadata = key_in(paths.metadata(server_id))
+            console = key_on_console(paths.console(server_id))
+        except NoConsoleError as refusal:
+            trouble = f"nothing is in its metadata, and the cloud does not show its console: {refusal}"
+        except CLOUD_ERRORS as error:
+            metadata, trouble = None, f"the cloud's API says: {last_line(str(error), type(error).__name__)}"
         if fault is not None:
             # Pulumi takes a server that failed to start for an existing one from then on.
             raise StakeyardError(

@@ -5,6 +5,9 @@ from pathlib import Path
 
 # Those that change what is in the cloud, by all their names; one at a time.
 CHANGING = {"up", "update", "refresh", "destroy", "down", "dn", "import"}
+# Those that make what the stack file says, or show it. A refresh and an import only write down what there is, and both
+# may be needed to put a stack right.
+MAKING = {"up", "update", "preview", "pre"}
 # Those that read the stack's config file from the folder of the program, or from where `--config-file` says.
 CONFIGURED = CHANGING | {"preview", "pre", "config"}
 # Pulumi's global options that take the next word as their value, and those of `config`.
@@ -28,6 +31,11 @@ def words(arguments: Sequence[str]) -> Iterator[str]:
 def subcommand(arguments: Sequence[str]) -> str:
     """The first word; empty where there is none."""
     return next(words(arguments), "")
+
+
+def makes_fleet(arguments: Sequence[str]) -> bool:
+    """Whether Pulumi would make, or show, what the stack file says."""
+    return subcommand(arguments) in MAKING and not {"-h", "--help"} & set(arguments)
 
 
 def writes_config(arguments: Sequence[str]) -> str:

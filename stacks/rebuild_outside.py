@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import openstack
-from keystoneauth1.exceptions import ClientException
-from openstack.exceptions import ConflictException, NotFoundException, SDKException
+from openstack.exceptions import ConflictException, NotFoundException
 
 from stacks import recovery, remote, role_library, signing
 from stacks.backup import Content, Snapshot, open_backup
 from stacks.backup_store import Repository, read_identity
 from stacks.catalogue import Catalogue
+from stacks.cloud_login import CLOUD_ERRORS, connect
 from stacks.errors import StakeyardError
 from stacks.fleet_models import Fleet
 from stacks.hosts import host_of
@@ -39,7 +38,7 @@ class OpenStack(SignerCloud):
 
     def __init__(self, cloud: str, connection: Any = None) -> None:
         """`cloud` is an entry of clouds.yaml; tests give a connection."""
-        self._rebuild = connection or openstack.connect(cloud=cloud)
+        self._rebuild = connection or connect(cloud)
         self._named = cloud
         super().__init__(cloud, self._rebuild)
 
@@ -79,7 +78,7 @@ class OpenStack(SignerCloud):
             return question()
         except (NotFoundException, ConflictException):
             raise
-        except (SDKException, ClientException) as error:
+        except CLOUD_ERRORS as error:
             raise StakeyardError(
                 f"cloud {self._named} does not do as asked ({last_line(str(error))}): nothing is known of the server, "
                 "so nothing is done; try again when it answers."

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import openstack
-from keystoneauth1.exceptions import ClientException
-from openstack.exceptions import SDKException
-
+from stacks.cloud_login import CLOUD_ERRORS, connect
 from stacks.errors import StakeyardError
 from stacks.fleet_file import read_fleet_part
 from stacks.fleet_text import shown
@@ -107,11 +104,6 @@ def deletion_order(pending: Iterable[Pending]) -> list[Pending]:
     return sorted(pending, key=rank)
 
 
-def connect(cloud: str) -> Any:
-    """A connection to a clouds.yaml entry."""
-    return openstack.connect(cloud=cloud)
-
-
 def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
     """Unlock the stack, remove what its interrupted update left in the cloud; returns how many objects.
 
@@ -133,7 +125,7 @@ def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
         if cloud:
             try:
                 removed = _remove(connect(cloud), deployment, report)
-            except (SDKException, ClientException) as error:
+            except CLOUD_ERRORS as error:
                 reason = last_line(str(error))
                 raise StakeyardError(f"cloud {cloud} does not do as asked: {reason}; is it up?") from error
         # Importing a state drops its pending operations, and leaves the rest as it is.

@@ -43,10 +43,15 @@ RULES = (
     "A line break, a tab or another control character in a variable that is text, or in a list of texts.",
     "Text with `{{`, `{%` or `{#`, wherever it is: Ansible would run it as a template, on the control machine.",
     "A volume that the kind does not know, a required one that is missing, one smaller than the chain needs.",
+    "A node without what its kind needs: others to use, or a variable for which there is no default; a value of such a "
+    "variable that the kind finds wrong, such as an address whose checksum does not fit.",
+    "A peer, or a node under `uses`, on another network of the same chain.",
+    "A signing key that is not written as the kind's keys are, such as one cut short.",
     "Two signers with one key: hexadecimal keys are compared without regard to case and `0x`.",
     "An existing image without a pin: clouds replace images under one name.",
     "On Open Telekom Cloud (`platform: otc`): other networks than `admin_external_net`, other policies than "
-    "`anti-affinity`, other volume types than its own, images that do not boot from disk.",
+    "`anti-affinity`, other volume types than its own, images that do not boot from disk, "
+    "nodes without a `root_volume`.",
     "A waiver of a rule that does not exist, without a reason, or without a last day.",
     "Plain scalars that readers of YAML disagree about (`0755`, `1_000`, dates), tags, tabs, anchors, two documents.",
 )
@@ -184,6 +189,7 @@ def _kind_lines(kind: Kind) -> Iterator[str]:
         yield from ("", "| volume | mounted on | holds | smallest size (GiB) | needed |", "|---|---|---|---|---|")
     for name, rule in kind.volume_rules.items():
         sizes, needed = _each(rule.minimum_gib), _each(rule.required)
+        needed += f"; not with `{rule.unless}`" if rule.unless else ""
         yield f"| `{name}` | `{rule.mount}` | {_cell(rule.holds)} | {sizes} | {needed} |"
     yield from ("", "| variable | type | default | what it is |", "|---|---|---|---|")
     for name, option in sorted(kind.options.items()):

@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import openstack
-from keystoneauth1.exceptions import ClientException
-from openstack.exceptions import NotFoundException, SDKException
+from openstack.exceptions import NotFoundException
 
 from stacks import cancellation
+from stacks.cloud_login import CLOUD_ERRORS, connect
 from stacks.errors import StakeyardError
 from stacks.signer import Registration, ServerView, VolumeView
 from stacks.signer_metadata import BEGUN, as_metadata, from_metadata, surplus
@@ -23,7 +22,7 @@ class SignerCloud:
     def __init__(self, cloud: str, connection: Any = None) -> None:
         """`cloud` is an entry of clouds.yaml; tests give a connection."""
         self._cloud = cloud
-        self._connection = connection or openstack.connect(cloud=cloud)
+        self._connection = connection or connect(cloud)
 
     def registrations(self) -> tuple[Registration, ...]:
         """See `Cloud`."""
@@ -93,7 +92,7 @@ class SignerCloud:
             return question()
         except NotFoundException:
             raise
-        except (SDKException, ClientException) as error:
+        except CLOUD_ERRORS as error:
             raise StakeyardError(
                 f"cloud {self._cloud} does not answer ({last_line(str(error))}): nothing is known of the signer's "
                 "server, so nothing is done; try again when it does."

@@ -20,7 +20,7 @@ from stacks.errors import StakeyardError
 from stacks.fleet_file import FLEET_KEY
 from stacks.fleet_text import require_plain
 from stacks.fleet_yaml import parse_yaml, read_bytes
-from stacks.handover import LARGEST, handed_over, too_large
+from stacks.handover import LARGEST, encrypted, handed_over, too_large
 from stacks.locks import exclusive
 from stacks.passphrase import passphrase_file
 from stacks.paths import REPOSITORY
@@ -149,6 +149,12 @@ class Workspace:
                     "its own salt (more than about 300 nodes): divide it into several stacks."
                 )
             return
+        secret = next(encrypted(large["config"][FLEET_KEY]), None) if large else None
+        if secret:
+            raise StakeyardError(
+                f"{self.stack_file}: {secret}: is encrypted, and would stay so: a fleet as large as this (more than "
+                "about 300 nodes) is given to the program in a file, where nobody decrypts; divide it into several."
+            )
         self.config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Not the stack's lock, as one may look at a stack while it is updated: a command that came between another's
         # look for the salt and its writing it down would lose the only one.

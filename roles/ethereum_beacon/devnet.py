@@ -169,10 +169,24 @@ def make(directory: Path, prysmctl: Path, asked: argparse.Namespace) -> dict[str
 
 def options() -> argparse.ArgumentParser:
     """What can be asked of a devnet."""
-    parser = argparse.ArgumentParser(prog="stakeyard devnet ethereum_beacon", description=__doc__)
+    parser = argparse.ArgumentParser(prog="stakeyard devnet ethereum_beacon DIRECTORY", description=__doc__)
     parser.add_argument("--validators", type=int, default=64, help="how many; at least 8 a slot make it finalise")
     parser.add_argument("--sets", type=int, default=2, help="folders of keys, one for each validator node")
     parser.add_argument("--delay", type=int, default=300, help="seconds from now to the first slot")
     parser.add_argument("--seconds-per-slot", type=int, default=6)
     parser.add_argument("--slots-per-epoch", type=int, default=6)
     return parser
+
+
+def problem(asked: argparse.Namespace) -> str | None:
+    """Why there can be no such network, in one sentence; None where there can."""
+    least = {"validators": 1, "sets": 1, "delay": 0, "seconds_per_slot": 1, "slots_per_epoch": 1}
+    for name, number in least.items():
+        if getattr(asked, name) < number:
+            return f"--{name.replace('_', '-')} {getattr(asked, name)}: must be at least {number}."
+    if asked.sets > asked.validators:
+        return (
+            f"--sets {asked.sets}: the keys of {asked.validators} validators fill no more than {asked.validators}; ask "
+            "for fewer sets, or for more --validators."
+        )
+    return None

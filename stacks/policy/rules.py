@@ -1,6 +1,6 @@
 """The table of policies: one row a rule, judged on every level from here alone. docs/policies.md is made of it."""
 
-from stacks.policy import administration, diversity, encrypted, forks, kept, pins, regions, signers
+from stacks.policy import administration, diversity, encrypted, forks, kept, pins, placeholders, regions, signers
 from stacks.policy.model import Rule
 
 RULES = (
@@ -120,6 +120,14 @@ RULES = (
         "Choose a zone of one of them.",
         fleet=regions.on_fleet,
         resource=regions.on_resource,
+    ),
+    Rule(
+        "placeholder",
+        "warning",
+        "On Open Telekom Cloud, what only an example can have: operators' addresses of documentation, a KMS key of "
+        "zeros or one that is no id.",
+        "Write your own.",
+        fleet=placeholders.on_fleet,
     ),
     Rule(
         "expired-waiver",

@@ -5,16 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import openstack
-from keystoneauth1.exceptions import ClientException
-from openstack.exceptions import SDKException
 from rich.console import Console
 from rich.markdown import Markdown
 
 from stacks.catalogue import Catalogue, load_catalogue
+from stacks.cloud_login import log_in
 from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet, load_stack_file
-from stacks.preview import assemble, checkout, markdown, mocked, report, risk
+from stacks.preview import assemble, checkout, mocked, report, risk, terminal
 from stacks.preview.diagnostics import parsed, protections
 from stacks.preview.judged import Judged
 from stacks.preview.looked import look_at
@@ -61,7 +59,7 @@ def run(request: Request, console: Console, policies: Policies | None = None, lo
     clean = risk.ordered(scrubbed(found))
     if request.out:
         report.write(clean, request.out, request.stack_file)
-    console.print(Markdown(markdown.summary(clean).partition("\n")[2]))
+    console.print(Markdown(terminal.render(clean)))
     return risk.verdict(clean)
 
 
@@ -75,10 +73,10 @@ def preview(request: Request, policies: Policies, look: Look) -> Preview:
         fleet = load_fleet(head.fleet, catalogue)
         broken = policies.fleet(fleet, catalogue)
         base, notes = _base(request, scratch)
-        cloud = _cloud(request, fleet)
+        cloud, why = _cloud(request, fleet)
         if cloud == "mocked":
             digest = mocked.digest(head, base, request.stack, scratch)
-            notes = (*notes, *MOCKED_NOTES)
+            notes = (*notes, *why, *MOCKED_NOTES)
         else:
             load_stack_file(request.stack_file, catalogue)  # with the operators' own key files
             digest = _asked(request)
@@ -137,19 +135,17 @@ def _fleet(base: checkout.Checkout | None, catalogue: Catalogue) -> Fleet | None
         return None
 
 
-def _cloud(request: Request, fleet: Fleet) -> Literal["asked", "mocked"]:
-    if request.mocked is not None:
-        return "mocked" if request.mocked else "asked"
-    return "asked" if answers(fleet.cloud) else "mocked"
-
-
-def answers(cloud: str) -> bool:
-    """Whether the entry of clouds.yaml is there and its cloud lets us in."""
+def _cloud(request: Request, fleet: Fleet) -> tuple[Literal["asked", "mocked"], tuple[str, ...]]:
+    """Whether the cloud is asked, and why it is not where nobody said that it should be mocked."""
+    if request.mocked:
+        return "mocked", ()
     try:
-        openstack.connect(cloud=cloud).authorize()
-    except (SDKException, ClientException, OSError):
-        return False
-    return True
+        log_in(fleet.cloud)  # Pulumi would say the same, but in a traceback
+    except StakeyardError as error:
+        if request.mocked is None:
+            return "mocked", (f"The cloud is mocked because {error}",)
+        raise
+    return "asked", ()
 
 
 def _asked(request: Request) -> dict[str, object]:

@@ -12,6 +12,9 @@ from stacks.preview.steps import node_of, type_of
 from stacks.text import last_line
 
 RULE = "pulumi-protection"
+_POINT = re.compile(r"^\s*\* ", re.MULTILINE)
+"""Begins each error that a plugin of Terraform's counts up; what stands before them is how Pulumi came by them."""
+_EXCEPTION = re.compile(r"^(?=[A-Za-z_][\w.]*: )", re.MULTILINE)
 _PROTECTED = re.compile(r"unable to (replace|delete) resource \"([^\"]+)\"\s+as it is currently marked for protection")
 
 
@@ -30,8 +33,17 @@ def parsed(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     errors = [error for error in _errors(found) if error.strip() != "error: preview failed"]
     if result.returncode != 0 and (not errors or not all(map(_PROTECTED.search, errors))):
         reason = next((error for error in errors if not _PROTECTED.search(error)), last_line(result.stderr))
-        raise StakeyardError(f"`pulumi preview` failed: {' '.join(reason.split())}")
+        raise StakeyardError(f"`pulumi preview` failed: {essence(reason)}")
     return found
+
+
+def essence(reason: str) -> str:
+    """What matters of an error, in one line: the last point of a list, or the exception that ends a traceback."""
+    if "Traceback (most recent call last)" in reason:
+        reason = _EXCEPTION.split(reason)[-1]
+    before, *points = _POINT.split(reason)
+    told = points[-1].partition("\n\n")[0] if points else before
+    return " ".join(told.split())
 
 
 def _errors(found: Mapping[str, Any]) -> Iterator[str]:

@@ -58,7 +58,7 @@ def failure(stack: str, sentence: str) -> str:
 
 
 def summary(preview: Preview) -> str:
-    """Verdict and table: what `stakeyard preview` shows on the console, too."""
+    """Verdict and table."""
     base = {"state": "what is deployed", "nothing": "nothing: all of it is new"}.get(preview.base) or code(preview.base)
     head = f"{marker(preview.stack)}\n### Preview of {code(preview.stack)}: {_VERDICTS[risk.verdict(preview)]}"
     lines = [head, verdict_line(preview), f"{_CLOUDS[preview.cloud]} Compared with {base}."]
@@ -99,7 +99,7 @@ def table(nodes: Sequence[Node]) -> str:
         rows.setdefault(cells(node), []).append(node.name)
     lines, room, left = [], _TABLE, 0
     for said, names in rows.items():
-        line = f"| {_named(names)} | {' | '.join(said)} |"
+        line = f"| {named(names)} | {' | '.join(said)} |"
         room -= len(line) + 1
         if room >= 0:
             lines.append(line)
@@ -110,7 +110,7 @@ def table(nodes: Sequence[Node]) -> str:
     return "\n".join([*head, *lines])
 
 
-def _named(names: Sequence[str]) -> str:
+def named(names: Sequence[str]) -> str:
     shown = ", ".join(code(name, 60) for name in names[:_MOST_IN_A_ROW])
     rest = len(names) - _MOST_IN_A_ROW
     return f"{shown} and {rest:,} more" if rest > 0 else shown
@@ -226,7 +226,7 @@ def change_list(changes: Iterable[Change]) -> str:
             differences,
         )
     for verb, kind, names, differences in groups.values():
-        lines.append(f"- **{verb}** {prose(kind)} {_named(names)}")
+        lines.append(f"- **{verb}** {prose(kind)} {named(names)}")
         lines += differences
     return "\n".join(_fitting(lines, _PART, "line"))
 

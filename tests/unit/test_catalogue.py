@@ -115,6 +115,20 @@ def test_a_network_that_node_yml_does_not_name_is_refused() -> None:
         invented().resolve("ledger", {"ledger_network": "tral"})
 
 
+@pytest.mark.parametrize(
+    ("variables", "required", "minimum"),
+    [
+        ({}, True, 1200),
+        ({"bitcoin_prune": 0}, True, 1200),
+        ({"bitcoin_prune": 550}, False, 1),
+        ({"bitcoin_network": "signet"}, False, 60),
+    ],
+)
+def test_a_chain_that_is_pruned_needs_no_volume(variables: dict[str, object], required: bool, minimum: int) -> None:
+    need = load_catalogue().resolve("bitcoin", variables).volumes["chain"]
+    assert (need.required, need.minimum_gib) == (required, minimum)
+
+
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(StakeyardError, match=r"^'leger' is not a kind of node; did you mean ledger\?$"):
         invented().kind("leger")
@@ -195,6 +209,16 @@ BAD: dict[str, tuple[dict[str, Any], list[str], str]] = {
         {"files": [{"path": "/etc/x", "owner": "root", "group": "root", "mode": "rw-r"}]},
         [],
         "files[0].mode: 'rw-r' is not a file mode; write four octal digits in quotes such as '0640'.",
+    ),
+    "a need of a variable that there is not": (
+        {"needs": {"vars": {"ledger_owner": "an owner"}}},
+        [],
+        "needs.vars: 'ledger_owner' is no variable of the role; correct it.",
+    ),
+    "a need of others by a kind that uses none": (
+        {"needs": {"uses": "a friend"}},
+        [],
+        "the file: needs.uses is given, but nodes of this kind use no others; name their kinds under uses.",
     ),
 }
 
@@ -291,4 +315,13 @@ def test_a_signer_needs_its_key_volume(tmp_path: Path) -> None:
     path = roles / "validator" / "node.yml"
     path.write_text(path.read_text().replace("volume: keys,", "volume: spare-keys,"))
     with pytest.raises(StakeyardError, match=r"signer\.volume is 'spare-keys', which is no required volume"):
+        load_catalogue(roles)
+
+
+def test_the_form_of_keys_is_a_regular_expression(tmp_path: Path) -> None:
+    roles = tmp_path / "roles"
+    shutil.copytree(HERE / "roles", roles)
+    path = roles / "validator" / "node.yml"
+    path.write_text(path.read_text().replace("volume: keys,", "volume: keys, key_form: {pattern: '[', words: text},"))
+    with pytest.raises(StakeyardError, match=r"signer\.key_form\.pattern: '\[' is no regular expression"):
         load_catalogue(roles)

@@ -1,11 +1,12 @@
 """Host keys come over trusted paths only, and SSH talks to no other key: tried with a real SSH client and server."""
 
 import io
+import json
 import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -70,6 +71,37 @@ def test_two_paths_that_differ_are_refused() -> None:
 def test_nothing_but_one_whole_ed25519_key_is_taken(text: str) -> None:
     with pytest.raises(StakeyardError, match=r"did not publish its SSH host key"):
         read(Paths([text], text), timeout=-1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda: {"forbidden": {"message": "Policy doesn't allow it.", "code": 403}}, r"Policy doesn't allow it\."),
+        (dict, "HTTP status 403"),
+        (lambda: json.loads("<html>"), "HTTP status 403"),
+    ],
+)
+def test_a_console_that_the_cloud_does_not_show_is_said(answer: Callable[[], object], reason: str) -> None:
+    class Refusing(Paths):
+        def console(self, server_id: str) -> str:
+            raise hostkey.NoConsoleError(hostkey.refusal_in(SimpleNamespace(json=answer, status_code=403)))
+
+    assert read(Refusing([A])) == A
+    with pytest.raises(StakeyardError, match=rf"\(nothing is in its metadata, .* its console: {reason}\): look"):
+        read(Refusing([""]), timeout=-1)
+
+
+def test_the_cloud_is_asked_for_the_console_and_its_refusal_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [
+        SimpleNamespace(ok=True, json=lambda: {"output": "boot"}),
+        SimpleNamespace(ok=False, json=lambda: {"x": {"message": "no"}}, status_code=501),
+    ]
+    compute = SimpleNamespace(post=lambda _path, **_: answers.pop(0))
+    monkeypatch.setattr("stacks.hostkey.connect", lambda _cloud: SimpleNamespace(compute=compute))
+    paths = hostkey.CloudPaths("here")
+    assert paths.console("s") == "boot"
+    with pytest.raises(hostkey.NoConsoleError, match=r"^no$"):
+        paths.console("s")
 
 
 def test_an_unfinished_block_on_the_console_does_not_count() -> None:
@@ -183,15 +215,17 @@ def test_a_key_that_the_host_does_not_know_ends_the_wait(server: Host, tmp_path:
 
 
 def test_a_cloud_that_hangs_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([ConnectFailure("hung up"), SimpleNamespace(compute="there")])
+    answers: Iterator[Exception | str] = iter([ConnectFailure("hung up"), "there"])
 
-    def connect(cloud: str) -> object:
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    class Connection:
+        @property
+        def compute(self) -> str:
+            answer = next(answers)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
-    monkeypatch.setattr("stacks.hostkey.openstack.connect", connect)
+    monkeypatch.setattr("stacks.hostkey.connect", lambda _cloud: Connection())
     paths = hostkey.CloudPaths("here")
     with pytest.raises(ConnectFailure):
         _ = paths._compute

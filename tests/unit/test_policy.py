@@ -62,10 +62,12 @@ def test_the_fleet_that_the_cases_change_breaks_no_rule() -> None:
 
 
 @pytest.mark.parametrize("stack", ["lab", "otc-eu-de"])
-def test_the_committed_stack_files_break_no_rule(stack: str) -> None:
+def test_the_committed_stack_files_break_no_rule_but_say_what_is_to_be_filled_in(stack: str) -> None:
     roles = load_catalogue()
     made = load_stack_file(paths.REPOSITORY / f"stacks/Pulumi.{stack}.yaml", roles, FakeMachine())
-    assert check_fleet(made, roles, date(2026, 11, 26)) == ()
+    found = check_fleet(made, roles, date(2026, 11, 26))
+    # That of a real cloud is an example until its reader has filled it in.
+    assert {each.rule for each in found} == ({"placeholder"} if made.platform == "otc" else set())
 
 
 def test_ssh_that_a_role_opens_to_the_internet_is_found_in_the_fleet(tmp_path: Path) -> None:

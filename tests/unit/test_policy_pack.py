@@ -36,13 +36,16 @@ WORLD = {**SSH, "remoteIpPrefix": "0.0.0.0/0"}
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> dict[str, Any]:
-    """The committed stack file of Open Telekom Cloud with key files of this test."""
+    """The committed stack file of Open Telekom Cloud, filled in, with key files of this test."""
     (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
     (tmp_path / "key").chmod(0o600)
     (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA operator\n")
     found = yaml.safe_load((REPOSITORY / "stacks/Pulumi.otc-eu-de.yaml").read_text())["config"]["stakeyard:fleet"]
     assert isinstance(found, dict)
     found["operators"] |= {"public_key_file": str(tmp_path / "key.pub"), "private_key_file": str(tmp_path / "key")}
+    found["operators"]["ranges"] = ["100.64.0.1/32"]
+    for node in found["nodes"].values():
+        node["volumes"]["chain"]["metadata"]["__system__cmkid"] = "5b0e2a5c-7f53-4d6e-8a43-0f4f7a6a5a01"
     return found
 
 

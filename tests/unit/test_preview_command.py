@@ -104,6 +104,23 @@ def test_the_look_is_told_which_nodes_change_in_place_and_only_they(repository: 
     assert looking.steps["bitcoin-1"].old_inputs == {"roles_digest": "a"}
 
 
+def test_a_login_that_fails_is_said_and_refused_where_the_cloud_is_to_be_asked(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(cloud: str) -> None:
+        raise StakeyardError(f"the login at {cloud} failed: correct it.")
+
+    monkeypatch.setattr(command, "log_in", refuse)
+    out, shown = tmp_path / "out", io.StringIO()
+    for mocked_, status in ((None, Verdict.SAFE), (False, Verdict.FAILED)):
+        request = Request(recorded.STACK, None, out, mocked=mocked_, repository=repository)
+        assert command.run(request, Console(file=shown, width=160), Rules(), seen) is status
+        for text in (shown.getvalue(), *((out / name).read_text() for name in ("preview.md", "preview.json"))):
+            assert "he login at example failed: correct it." in text
+            assert ("The cloud is mocked because the login at" in text) is (mocked_ is None)
+        shown.truncate(0)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -193,6 +193,21 @@ def result(digest: object, code: int, stderr: str = "") -> subprocess.CompletedP
     )
 
 
+TRACEBACK = """error: Program failed with an unhandled exception:
+Traceback (most recent call last):
+  File "a.py", line 1, in <module>
+    raise KeyError(x)
+KeyError: 'x'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "b.py", line 2, in <module>
+Exception: no network:
+  ask for another
+"""
+
+
 def error(message: str) -> dict[str, str]:
     return {"severity": "error", "message": message}
 
@@ -228,6 +243,14 @@ def test_what_is_protected_is_a_finding_and_the_preview_is_one() -> None:
             "`pulumi preview` failed: error: x: y",
         ),
         (result({"diagnostics": [error("error: preview failed")]}, 1, "why"), "`pulumi preview` failed: why"),
+        (
+            result({"diagnostics": [error("error: 2 errors occurred:\n\t* one: a\n\t* two:\n  b\n\n  more\n")]}, 1),
+            "`pulumi preview` failed: two: b",
+        ),
+        (
+            result({"diagnostics": [error(TRACEBACK)]}, 1),
+            "`pulumi preview` failed: Exception: no network: ask for another",
+        ),
     ],
 )
 def test_a_preview_that_failed_says_why(given: subprocess.CompletedProcess[str], sentence: str) -> None:

@@ -84,6 +84,15 @@ def test_one_whose_stack_file_keeps_its_own_salt_is_refused(workspace: Workspace
         workspace.prepare()
 
 
+def test_one_with_encrypted_values_is_refused_as_nobody_would_decrypt_them(workspace: Workspace) -> None:
+    data = yaml.safe_load(LARGE)
+    data["config"]["stakeyard:fleet"]["nodes"] = {"n": {"vars": {"a": [{"b": {"secure": "v1:abc"}}]}}}
+    workspace.stack_file.write_text(yaml.safe_dump(data))
+    with pytest.raises(StakeyardError, match=r"Pulumi\.lab\.yaml: nodes\.n\.vars\.a\[0\]\.b: is encrypted, "):
+        workspace.prepare()
+    assert not workspace.config_file.exists()
+
+
 def test_the_state_is_one_file_that_is_replaced_in_one_step(workspace: Workspace) -> None:
     # A second file with metadata would be written in place: killed meanwhile, an update would leave it empty.
     assert workspace.environment({"PATH": "/bin"})["PULUMI_BACKEND_URL"].endswith("/backend?metadata=skip")

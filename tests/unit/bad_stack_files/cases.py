@@ -13,6 +13,7 @@ from stacks.catalogue import Catalogue, load_catalogue
 from stacks.fleet import Fleet, load_fleet, load_stack_file
 from stacks.fleet_machine import KeyFile
 from stacks.fleet_yaml import read_yaml
+from stacks.paths import REPOSITORY
 
 HERE = Path(__file__).parent
 NOT_CASES = ("good.yaml",)
@@ -25,6 +26,8 @@ ON_OTC: dict[str, Any] = {
     "images.fast.boot": "disk",
     "groups.loose": "anti-affinity",
     "nodes.ledger-1.volumes.chain": {"size_gib": 10, "type": "SSD", "metadata": KMS_KEY},
+    "nodes.ledger-1.root_volume": {"size_gib": 20, "type": "SAS"},
+    "nodes.signer-1.root_volume": {"size_gib": 20, "type": "SAS"},
     "nodes.ledger-2.root_volume": {"size_gib": 20, "type": "SAS"},
     "nodes.signer-1.volumes.keys": {"size_gib": 1, "type": "ESSD", "metadata": KMS_KEY},
 }
@@ -81,6 +84,14 @@ def good() -> dict[str, Any]:
     return data
 
 
+def good_of_real_kinds() -> dict[str, Any]:
+    """The fleet that the recorded pull requests change: what cases marked `real` change, too."""
+    data = read_yaml(REPOSITORY / "tests/preview/scenarios/base.yaml")
+    assert isinstance(data, dict)
+    fleet: dict[str, Any] = data["config"]["stakeyard:fleet"]
+    return fleet
+
+
 def _parts(path: str) -> list[str]:
     return path.split(".")
 
@@ -115,11 +126,15 @@ class Case:
 
     def load(self, directory: Path) -> Fleet:
         """Load the case as `stakeyard check` does."""
-        return load_stack_file(self._file(directory), invented(), LabWithoutKeys(self.spec.get("keys", {})))
+        return load_stack_file(self._file(directory), self._catalogue, LabWithoutKeys(self.spec.get("keys", {})))
 
     def load_as_pulumi_does(self) -> Fleet:
         """Load an overlay from data, as the program does."""
-        return load_fleet(self.data(), invented(), LabWithoutKeys(self.spec.get("keys", {})))
+        return load_fleet(self.data(), self._catalogue, LabWithoutKeys(self.spec.get("keys", {})))
+
+    @property
+    def _catalogue(self) -> Catalogue:
+        return load_catalogue() if self.spec.get("real") else invented()
 
     @property
     def is_overlay(self) -> bool:
@@ -128,7 +143,7 @@ class Case:
 
     def data(self) -> dict[str, Any]:
         """The good fleet with the case's change."""
-        data = good()
+        data = good_of_real_kinds() if self.spec.get("real") else good()
         if self.spec.get("otc"):
             for path, value in ON_OTC.items():
                 put(data, path, value)
