@@ -10,8 +10,8 @@ from stacks.preview import checkout, mocked
 from stacks.preview.steps import steps
 from tests.preview import recorded
 
-TOGETHER = ("flavor-change", "network-change", "port-opened")
-"""Replacements with all that follows, protected ones among them; deletions; changes in place."""
+TOGETHER = ("flavor-change", "network-change", "port-opened", "image-bump")
+"""Replacements with all that follows, protected ones among them; deletions; changes in place; placeholders' paths."""
 
 
 def digests(repository: Path, scratch: Path) -> list[dict[str, Any]]:
@@ -22,7 +22,7 @@ def digests(repository: Path, scratch: Path) -> list[dict[str, Any]]:
     for compared in (True, False):
         own = scratch / str(compared)
         own.mkdir()
-        both = [checkout.read(directory, recorded.STACK, scratch / "keys") for directory in (repository, base)]
+        both = [checkout.read(directory, recorded.STACK, own / "keys") for directory in (repository, base)]
         found.append(mocked.digest(both[0], both[1], recorded.STACK, own, compared=compared))
     return found
 
