@@ -54,7 +54,7 @@ test-kill: ready ## Kill `pulumi up` at all twelve moments (long; `make test` do
 	.venv/bin/pytest -s tests/lab/test_scenario.py --all-moments
 
 .PHONY: test-previews
-test-previews: ready ## Preview all ten pull requests with the lab cloud asked (`make test` does three of them).
+test-previews: ready ## Preview all ten pull requests with the lab cloud asked (no part of `make test`).
 	$(STAKEYARD) prepare
 	.venv/bin/pytest -s tests/lab/test_scenario.py --all-pull-requests
 

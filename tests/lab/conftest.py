@@ -17,22 +17,25 @@ STACK = "scenario"
 NETWORK = "10.78.0"
 
 
+LONG = {"long_drill": "--all-drills", "pull_request": "--all-pull-requests"}
+"""Marks of long tests, and the options that ask for them."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-moments", action="store_true", help="kill `pulumi up` at every moment, not the telling three"
     )
     parser.addoption("--all-drills", action="store_true", help="every disaster of the validators, not the telling two")
-    parser.addoption("--all-pull-requests", action="store_true", help="preview all ten, not the telling three")
+    parser.addoption("--all-pull-requests", action="store_true", help="preview ten pull requests")
     parser.addoption(
         "--keep-stack", action="store_true", help="go on with the validators that are there, and leave them at the end"
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the drills that are long and not asked for; those that stay name what the others repeat."""
-    if config.getoption("--all-drills"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("long_drill")]
+    """Leave out what is long and not asked for."""
+    unasked = [mark for mark, option in LONG.items() if not config.getoption(option)]
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in unasked)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

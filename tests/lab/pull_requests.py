@@ -24,7 +24,6 @@ class PullRequest:
 
     name: str
     exit: int
-    telling: bool
     says: tuple[str, ...]
     change: Mapping[str, Any]
 
@@ -32,10 +31,7 @@ class PullRequest:
 def load() -> list[PullRequest]:
     """All of them, in the order of their file."""
     data = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
-    return [
-        PullRequest(name, told["exit"], told.get("telling", False), tuple(told["says"]), told)
-        for name, told in data.items()
-    ]
+    return [PullRequest(name, told["exit"], tuple(told["says"]), told) for name, told in data.items()]
 
 
 def repository(target: Path, workspace: Workspace) -> Path:

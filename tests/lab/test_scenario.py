@@ -95,7 +95,7 @@ def test_nothing_was_made_twice(workspace: Workspace, cloud: Any) -> None:
     assert {what for what in there.values() if what.startswith("server stakeyard")} == servers
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def next_image(cloud: Any) -> Iterator[None]:
     """An image that one of the pull requests names; nothing ever boots it."""
     name = f"stakeyard-{STACK}-next"
@@ -104,13 +104,12 @@ def next_image(cloud: Any) -> Iterator[None]:
     cloud.delete_image(name, wait=True)
 
 
+@pytest.mark.pull_request
 @pytest.mark.usefixtures("next_image")
 @pytest.mark.parametrize("asked", pull_requests.load(), ids=lambda asked: asked.name)
 def test_a_pull_request_shows_what_it_would_change(
-    asked: pull_requests.PullRequest, workspace: Workspace, tmp_path: Path, pytestconfig: pytest.Config
+    asked: pull_requests.PullRequest, workspace: Workspace, tmp_path: Path
 ) -> None:
-    if not asked.telling and not pytestconfig.getoption("--all-pull-requests"):
-        pytest.skip("one of those that `make test-previews` makes")
     directory = pull_requests.repository(tmp_path / "fleet", workspace)
     apply(asked.change, directory, STACK)
     try:
