@@ -6,6 +6,7 @@ The decisions live with the role `artifact`, because Ansible ships them; this mo
 import importlib.util
 import os
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,9 +16,10 @@ import yaml
 
 from stacks.errors import StakeyardError
 from stacks.paths import REPOSITORY, cache
-from stacks.role_library import LOADING
+from stacks.role_library import LOADING, having
 from stacks.text import refused
 
+MANIFEST = "artifacts.yml"
 _PACKAGE = "stakeyard_artifact"
 _FOLDER = REPOSITORY / "roles" / "artifact" / "module_utils" / _PACKAGE
 
@@ -44,7 +46,7 @@ def _library() -> ModuleType:
 
 def default_version(kind: str, network: str) -> str:
     """The release that `artifacts.yml` of `kind` names for a network; the private one, which stands last, if empty."""
-    manifest = REPOSITORY / "roles" / kind / "artifacts.yml"
+    manifest = _manifest(kind)
     try:
         defaults = yaml.safe_load(manifest.read_text())["default"]
         return str(defaults[network or list(defaults)[-1]])
@@ -58,12 +60,12 @@ def prefetch(kind: str, report: Callable[[str], None], network: str = "") -> Pat
 
     Raises StakeyardError with the reason of a refusal.
     """
-    if not (REPOSITORY / "roles" / kind / "artifacts.yml").is_file():
-        known = sorted(path.parent.name for path in (REPOSITORY / "roles").glob("*/artifacts.yml"))
+    known = having(MANIFEST)
+    if kind not in known:
         raise StakeyardError(f"no kind `{kind}` has software of its own; choose {', '.join(known)}.")
     artifact = library()
     try:
-        release = artifact.load(REPOSITORY / "roles" / kind / "artifacts.yml", default_version(kind, network))
+        release = artifact.load(_manifest(kind), default_version(kind, network))
         obtained = artifact.obtain(release, os.environ.get("STAKEYARD_MIRROR", ""), cache() / "artifacts", report)
     except artifact.ArtifactError as refusal:
         raise StakeyardError(str(refusal)) from None
@@ -76,3 +78,20 @@ def prefetch(kind: str, report: Callable[[str], None], network: str = "") -> Pat
         report(f"warning: {warning}")
     report(f"{release.artifact} {release.version}: {obtained.path} (sha256 {obtained.sha256}, {obtained.origin})")
     return cast(Path, obtained.path)
+
+
+def unpack(archive: Path, member: str, folder: Path) -> Path:
+    """The program `member` (without the archive's own folder) of a verified archive, put into `folder`."""
+    program = folder / Path(member).name
+    with tarfile.open(archive) as packed:
+        for entry in packed:
+            found = packed.extractfile(entry) if entry.name.partition("/")[2] == member else None
+            if found:
+                program.write_bytes(found.read())
+                program.chmod(0o700)
+                return program
+    raise StakeyardError(f"{archive} has no {member}: the pinned release is not complete.")
+
+
+def _manifest(kind: str) -> Path:
+    return REPOSITORY / "roles" / kind / MANIFEST

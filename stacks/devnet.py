@@ -7,16 +7,14 @@ network and tells what is to be known of it.
 
 import json
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from stacks.artifacts import prefetch
+from stacks.artifacts import prefetch, unpack
 from stacks.errors import StakeyardError
-from stacks.paths import REPOSITORY
-from stacks.role_library import load
+from stacks.role_library import having, load
 from stacks.text import last_line, refused
 
 SUMMARY = "devnet.json"
@@ -43,7 +41,7 @@ def make(kind: str, directory: Path, arguments: Sequence[str], report: Callable[
         raise StakeyardError(problem)
     archive = prefetch(kind, report)
     with tempfile.TemporaryDirectory() as scratch:
-        program = _unpack(archive, maker.PROGRAM, Path(scratch))
+        program = unpack(archive, maker.PROGRAM, Path(scratch))
         report(f"making a private network in {directory}")
         try:
             told = maker.make(directory, program, asked)
@@ -61,23 +59,10 @@ def options_of(kind: str) -> str:
 
 def able() -> list[str]:
     """The kinds that can make a network."""
-    return sorted(path.parent.name for path in (REPOSITORY / "roles").glob("*/devnet.py"))
+    return having("devnet.py")
 
 
 def _maker(kind: str) -> ModuleType:
     if kind not in able():
         raise StakeyardError(f"kind {kind} cannot make a private network; {' or '.join(able())} can.")
     return load(kind, "devnet")
-
-
-def _unpack(archive: Path, member: str, folder: Path) -> Path:
-    """The one program of a verified archive."""
-    program = folder / Path(member).name
-    with tarfile.open(archive) as packed:
-        for entry in packed:
-            found = packed.extractfile(entry) if entry.name.partition("/")[2] == member else None
-            if found:
-                program.write_bytes(found.read())
-                program.chmod(0o700)
-                return program
-    raise StakeyardError(f"{archive} has no {member}: the pinned release is not complete.")

@@ -12,6 +12,11 @@ from stacks.paths import REPOSITORY
 LOADING = threading.RLock()
 
 
+def having(file: str) -> list[str]:
+    """The roles in whose folder there is such a file."""
+    return sorted(path.parent.name for path in (REPOSITORY / "roles").glob(f"*/{file}"))
+
+
 def load(role: str, name: str) -> ModuleType:
     """The module roles/<role>/<name>.py (`roles` itself is no package). Raises StakeyardError where there is none."""
     with LOADING:

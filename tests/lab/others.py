@@ -6,11 +6,11 @@ all keys, a client signs once for each seat before every slot's duties, and an e
 """
 
 import base64
-import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from stacks.artifacts import prefetch
+from stacks.artifacts import prefetch, unpack
 from stacks.workspace import Workspace
 from tests.lab import chain
 from tests.lab.ethereum import FEE_RECIPIENT, NODES_SETS
@@ -46,8 +46,5 @@ def start(workspace: Workspace, network: Path, known: dict[str, Any]) -> None:
 
 def _program() -> bytes:
     """The client of the pinned release."""
-    with tarfile.open(prefetch("ethereum_validator", lambda _line: None)) as archive:
-        (member,) = [entry for entry in archive if entry.name.endswith("/bin/validator")]
-        found = archive.extractfile(member)
-        assert found is not None
-        return found.read()
+    with tempfile.TemporaryDirectory() as folder:
+        return unpack(prefetch("ethereum_validator", lambda _line: None), "bin/validator", Path(folder)).read_bytes()

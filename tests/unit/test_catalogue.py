@@ -13,6 +13,13 @@ from stacks.errors import StakeyardError
 from tests.unit.bad_stack_files.cases import HERE, invented, put, take
 
 
+@pytest.fixture
+def roles(tmp_path: Path) -> Path:
+    """A copy of the invented roles, to be changed."""
+    copied: Path = shutil.copytree(HERE / "roles", tmp_path / "roles")
+    return copied
+
+
 def test_a_kind_is_resolved_for_the_network_of_its_variables() -> None:
     main = invented().resolve("ledger", {"ledger_network": "main"})
     assert main.network == "main"
@@ -224,10 +231,8 @@ BAD: dict[str, tuple[dict[str, Any], list[str], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_node_yml_is_refused_with_its_file_and_key(name: str, tmp_path: Path) -> None:
+def test_a_bad_node_yml_is_refused_with_its_file_and_key(name: str, roles: Path) -> None:
     changes, removed, sentence = BAD[name]
-    roles = tmp_path / "roles"
-    shutil.copytree(HERE / "roles", roles)
     path = roles / "ledger" / "node.yml"
     data = yaml.safe_load(path.read_text())
     for key, value in changes.items():
@@ -254,9 +259,7 @@ def test_a_bad_node_yml_is_refused_with_its_file_and_key(name: str, tmp_path: Pa
         ("ledger/tasks/main.yml", "- a: b\n  a: c\n", "line 2: [0].a: this key is there twice; keep one of them."),
     ],
 )
-def test_a_broken_file_of_a_role_is_named(tmp_path: Path, file: str, content: str, sentence: str) -> None:
-    roles = tmp_path / "roles"
-    shutil.copytree(HERE / "roles", roles)
+def test_a_broken_file_of_a_role_is_named(roles: Path, file: str, content: str, sentence: str) -> None:
     (roles / file).write_text(content)
     with pytest.raises(StakeyardError) as refused:
         load_catalogue(roles)
@@ -281,9 +284,7 @@ def test_every_kind_of_this_repository_is_good_on_each_of_its_networks() -> None
             assert any(port.name == "ssh" and port.reach == "operators" for port in resolved.ports)
 
 
-def test_a_kind_may_put_others_on_one_server(tmp_path: Path) -> None:
-    roles = tmp_path / "roles"
-    shutil.copytree(HERE / "roles", roles)
+def test_a_kind_may_put_others_on_one_server(roles: Path) -> None:
     (roles / "pair").mkdir()
     (roles / "pair" / "node.yml").write_text("{kind: pair, summary: Both, roles: [ledger, validator]}")
     # One server does not reach itself through the network: the name of a port may not stand for both ends.
@@ -299,9 +300,7 @@ def test_a_kind_may_put_others_on_one_server(tmp_path: Path) -> None:
         load_catalogue(roles)
 
 
-def test_two_roles_of_a_kind_cannot_give_one_name_to_two_ports(tmp_path: Path) -> None:
-    roles = tmp_path / "roles"
-    shutil.copytree(HERE / "roles", roles)
+def test_two_roles_of_a_kind_cannot_give_one_name_to_two_ports(roles: Path) -> None:
     shutil.copytree(roles / "ledger", roles / "other")
     path = roles / "other" / "node.yml"
     path.write_text(path.read_text().replace("kind: ledger", "kind: other").replace("[ledger]", "[other, ledger]"))
@@ -309,19 +308,19 @@ def test_two_roles_of_a_kind_cannot_give_one_name_to_two_ports(tmp_path: Path) -
         load_catalogue(roles)
 
 
-def test_a_signer_needs_its_key_volume(tmp_path: Path) -> None:
-    roles = tmp_path / "roles"
-    shutil.copytree(HERE / "roles", roles)
+@pytest.mark.parametrize(
+    ("signer", "sentence"),
+    [
+        ("volume: spare-keys,", r"signer\.volume is 'spare-keys', which is no required volume"),
+        (
+            "volume: keys, key_form: {pattern: '[', words: text},",
+            r"signer\.key_form\.pattern: '\[' is no regular expression",
+        ),
+    ],
+    ids=["its key volume", "a form of keys"],
+)
+def test_a_signer_needs_what_its_node_yml_names(roles: Path, signer: str, sentence: str) -> None:
     path = roles / "validator" / "node.yml"
-    path.write_text(path.read_text().replace("volume: keys,", "volume: spare-keys,"))
-    with pytest.raises(StakeyardError, match=r"signer\.volume is 'spare-keys', which is no required volume"):
-        load_catalogue(roles)
-
-
-def test_the_form_of_keys_is_a_regular_expression(tmp_path: Path) -> None:
-    roles = tmp_path / "roles"
-    shutil.copytree(HERE / "roles", roles)
-    path = roles / "validator" / "node.yml"
-    path.write_text(path.read_text().replace("volume: keys,", "volume: keys, key_form: {pattern: '[', words: text},"))
-    with pytest.raises(StakeyardError, match=r"signer\.key_form\.pattern: '\[' is no regular expression"):
+    path.write_text(path.read_text().replace("volume: keys,", signer))
+    with pytest.raises(StakeyardError, match=sentence):
         load_catalogue(roles)
