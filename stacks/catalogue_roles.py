@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stacks.encrypted_value import is_encrypted
 from stacks.errors import StakeyardError
 from stacks.fleet_text import near, sort_of
 from stacks.fleet_yaml import read_yaml
@@ -27,7 +28,7 @@ class Option:
     def problem(self, value: object) -> str | None:
         """Why `value` does not fit, with what to do; None where it fits. Never shows a value, as it may be a secret."""
         problem = _misfit(self.type, value)
-        if problem or _is_secret(value):
+        if problem or is_encrypted(value):
             return problem
         entries = value if self.type == "list" and isinstance(value, list | tuple) else ()
         for entry in entries:
@@ -59,11 +60,6 @@ def may_be_encrypted(kind: str) -> bool:
     return kind not in _NOT_TEXT
 
 
-def _is_secret(value: object) -> bool:
-    """Whether this is `secure: ...`, as Pulumi writes an encrypted value into a stack file."""
-    return isinstance(value, dict) and set(value) == {"secure"} and isinstance(value["secure"], str)
-
-
 def _line_problem(value: object) -> str | None:
     """Why a text is more than one line: roles write values into files where a line break begins another setting.
 
@@ -77,7 +73,7 @@ def _line_problem(value: object) -> str | None:
 
 def _misfit(kind: str, value: object) -> str | None:
     """Why a value is not of this type of Ansible's."""
-    if _is_secret(value):
+    if is_encrypted(value):
         if may_be_encrypted(kind):
             return None
         remedy = "encrypt the texts inside it." if kind in ("list", "dict") else "write it as it is."

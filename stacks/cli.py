@@ -13,7 +13,7 @@ from rich.console import Console
 from images.lab.cli import app as lab_app
 from stacks import overview, prepare, recovery
 from stacks.errors import StakeyardError
-from stacks.pulumi_command import makes_fleet
+from stacks.pulumi_command import CHANGING, makes_fleet, subcommand
 from stacks.rebuild import Fence, Request
 from stacks.workspace import Workspace
 
@@ -69,13 +69,18 @@ def pulumi(context: typer.Context, stack: Stack = "lab") -> None:
     """Run pulumi on a stack with this checkout's tools, state and passphrase: `stakeyard pulumi up`."""
     # Each of these imports what only some commands need.
     from stacks.catalogue import load_catalogue  # noqa: PLC0415
-    from stacks.policy import gate  # noqa: PLC0415
+    from stacks.policy import gate, state  # noqa: PLC0415
 
     workspace = Workspace(stack)
     workspace.prepare()
-    if makes_fleet(context.args):
-        gate.require(workspace.stack_file, load_catalogue(), date.today())
-    raise typer.Exit(workspace.pulumi(*context.args).returncode)
+    if not makes_fleet(context.args):
+        raise typer.Exit(workspace.pulumi(*context.args).returncode)
+    catalogue = load_catalogue()
+    gate.require(workspace.stack_file, catalogue, date.today())
+    status = workspace.pulumi(*context.args).returncode
+    if status == 0 and subcommand(context.args) in CHANGING:
+        state.require(workspace, catalogue, date.today())
+    raise typer.Exit(status)
 
 
 @app.command("env")

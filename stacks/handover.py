@@ -1,12 +1,11 @@
 """How a fleet gets from a stack file to the program: in Pulumi's configuration, or beside it where that has no room."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stacks.fleet_file import FLEET_KEY
-from stacks.fleet_text import key_path
 from stacks.whole_files import replace
 
 FILE = "fleetFile"
@@ -32,18 +31,6 @@ def handed_over(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
     replace(path, _text(fleet))
     others = {key: value for key, value in config.items() if key != FLEET_KEY}
     return {**others, f"stakeyard:{FILE}": str(path)}
-
-
-def encrypted(fleet: object, place: tuple[object, ...] = ()) -> Iterator[str]:
-    """The paths of encrypted values, which Pulumi decrypts in its configuration and nobody in a file."""
-    if isinstance(fleet, dict):
-        if set(fleet) == {"secure"}:
-            yield key_path(place)
-        for key, value in fleet.items():
-            yield from encrypted(value, (*place, key))
-    elif isinstance(fleet, list):
-        for index, value in enumerate(fleet):
-            yield from encrypted(value, (*place, index))
 
 
 def _text(fleet: object) -> str:

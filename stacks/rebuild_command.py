@@ -11,6 +11,7 @@ from stacks import backup_fetch, rebuild, rebuild_plan, rebuild_run, role_files
 from stacks.backup_store import repository
 from stacks.catalogue import load_catalogue
 from stacks.errors import StakeyardError
+from stacks.exported import exported
 from stacks.fleet import Fleet, load_stack_file
 from stacks.hosts import host_of
 from stacks.paths import REPOSITORY
@@ -20,7 +21,6 @@ from stacks.rebuild_outside import Kept, OpenStack, Stack, World, patience
 from stacks.rebuild_state import target
 from stacks.runner import converge
 from stacks.ssh import session
-from stacks.text import last_line
 from stacks.workspace import Workspace
 
 _SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 - how Pulumi marks a secret in an exported state
@@ -66,7 +66,7 @@ def back_up(workspace: Workspace, node: str, console: Console) -> None:
         raise StakeyardError(f"stack {workspace.stack} has no `backup`: say in its file who reads backups and where.")
     kept = repository(fleet.backup)
     assert kept is not None  # noqa: S101 - there is a `backup`
-    inputs = plain(target(exported(workspace), node).inputs)
+    inputs = plain(target(exported(workspace, secrets=True), node).inputs)
     host = host_of(inputs, inputs)
     with session([host]) as opened:
         # A kind whose content must be made ready from here has tasks for it.
@@ -84,15 +84,6 @@ def _known(fleet: Fleet, node: str, workspace: Workspace) -> None:
     if node not in fleet.nodes:
         known = ", ".join(sorted(fleet.nodes))
         raise StakeyardError(f"stack {workspace.stack} has no node {node}: it has {known}.")
-
-
-def exported(workspace: Workspace) -> dict[str, Any]:
-    """The state of a stack, as `target` takes it, with its secrets. Raises StakeyardError where it cannot be read."""
-    answer = workspace.pulumi("stack", "export", "--show-secrets", capture=True)
-    if answer.returncode != 0:
-        raise StakeyardError(f"the state of stack {workspace.stack} could not be read: {last_line(answer.stderr)}")
-    found: dict[str, Any] = json.loads(answer.stdout)
-    return found
 
 
 def plain(value: Any) -> Any:

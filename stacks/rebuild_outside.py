@@ -17,6 +17,7 @@ from stacks.backup_store import Repository, read_identity
 from stacks.catalogue import Catalogue
 from stacks.cloud_login import CLOUD_ERRORS, connect
 from stacks.errors import StakeyardError
+from stacks.exported import exported
 from stacks.fleet_models import Fleet
 from stacks.hosts import host_of
 from stacks.rebuild_state import Target, target
@@ -94,11 +95,7 @@ class Stack:
 
     def target(self, node: str) -> Target:
         """See `Pulumi`."""
-        exported = self._workspace.pulumi("stack", "export", capture=True)
-        if exported.returncode != 0:
-            reason = last_line(exported.stderr)
-            raise StakeyardError(f"the state of stack {self._workspace.stack} could not be read: {reason}")
-        return target(json.loads(exported.stdout), node)
+        return target(exported(self._workspace), node)
 
     def recover(self) -> None:
         """See `Pulumi`."""

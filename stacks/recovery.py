@@ -14,6 +14,7 @@ from typing import Any
 
 from stacks.cloud_login import CLOUD_ERRORS, connect
 from stacks.errors import StakeyardError
+from stacks.exported import exported_text
 from stacks.fleet_file import read_fleet_part
 from stacks.fleet_text import shown
 from stacks.orphans import FINDERS, find
@@ -112,11 +113,8 @@ def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
     """
     with workspace.lock():
         workspace.pulumi("cancel", "--yes", capture=True)  # fails when there is no lock, which is what we want
-        exported = workspace.pulumi("stack", "export", capture=True)
-        if exported.returncode != 0:
-            reason = last_line(exported.stderr)
-            raise StakeyardError(f"the state of stack {workspace.stack} could not be read: {reason}")
-        deployment = json.loads(exported.stdout)
+        text = exported_text(workspace)
+        deployment = json.loads(text)
         if not deployment["deployment"].get("pending_operations"):
             report("Nothing was interrupted.")
             return 0
@@ -129,7 +127,7 @@ def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
                 reason = last_line(str(error))
                 raise StakeyardError(f"cloud {cloud} does not do as asked: {reason}; is it up?") from error
         # Importing a state drops its pending operations, and leaves the rest as it is.
-        workspace.replace_state(exported.stdout)
+        workspace.replace_state(text)
     report("The stack is unlocked and its interrupted operations are forgotten: run the update again.")
     return removed
 

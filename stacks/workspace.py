@@ -16,11 +16,12 @@ from typing import Any, NoReturn
 
 import yaml
 
+from stacks.encrypted_value import encrypted_paths
 from stacks.errors import StakeyardError
 from stacks.fleet_file import FLEET_KEY
 from stacks.fleet_text import require_plain
 from stacks.fleet_yaml import parse_yaml, read_bytes
-from stacks.handover import LARGEST, encrypted, handed_over, too_large
+from stacks.handover import LARGEST, handed_over, too_large
 from stacks.locks import exclusive
 from stacks.passphrase import passphrase_file
 from stacks.paths import REPOSITORY
@@ -87,7 +88,8 @@ class Workspace:
         """
         pipe = subprocess.PIPE if capture else None
         changing = subcommand(arguments) in CHANGING
-        if not self.keeps_its_own_salt and (writes := writes_config(arguments)):
+        own_salt = self.keeps_its_own_salt
+        if not own_salt and (writes := writes_config(arguments)):
             raise StakeyardError(
                 f"stack {self.stack}: `pulumi {writes}` would write for this machine alone, as {self.stack_file} has "
                 "no salt of its own: edit that file by hand, or first give it one as docs/secrets.md says."
@@ -96,7 +98,7 @@ class Workspace:
             self.lock() if changing else nullcontext() as lock,
             subprocess.Popen(
                 self.command(arguments),
-                cwd=self.directory if needs_program(arguments) or self.keeps_its_own_salt else self.project,
+                cwd=self.directory if needs_program(arguments) or own_salt else self.project,
                 env=self.environment(),
                 text=True,
                 stdout=pipe,
@@ -149,7 +151,7 @@ class Workspace:
                     "its own salt (more than about 300 nodes): divide it into several stacks."
                 )
             return
-        secret = next(encrypted(large["config"][FLEET_KEY]), None) if large else None
+        secret = next(encrypted_paths(large["config"][FLEET_KEY]), None) if large else None
         if secret:
             raise StakeyardError(
                 f"{self.stack_file}: {secret}: is encrypted, and would stay so: a fleet as large as this (more than "

@@ -11,9 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from stacks.encrypted_value import PLACEHOLDER, is_encrypted
 from stacks.errors import StakeyardError
 from stacks.fleet_yaml import parse_yaml, read_bytes
-from stacks.preview.secret_patterns import PLACEHOLDER
 from stacks.text import last_line
 
 FLEET = "stakeyard:fleet"
@@ -96,9 +96,9 @@ def read(directory: Path, stack: str, keys: Path) -> Checkout:
 
 def without_secrets(value: Any) -> Any:
     """The value with a placeholder for every encrypted one: another for another secret, as far as that can be told."""
+    if is_encrypted(value):
+        return PLACEHOLDER + sha256(str(value["secure"]).encode()).hexdigest()[:16]
     if isinstance(value, dict):
-        if set(value) == {"secure"}:
-            return PLACEHOLDER + sha256(str(value["secure"]).encode()).hexdigest()[:16]
         return {key: without_secrets(inner) for key, inner in value.items()}
     return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
 

@@ -15,7 +15,11 @@ RULE = "pulumi-protection"
 _POINT = re.compile(r"^\s*\* ", re.MULTILINE)
 """Begins each error that a plugin of Terraform's counts up; what stands before them is how Pulumi came by them."""
 _EXCEPTION = re.compile(r"^(?=[A-Za-z_][\w.]*: )", re.MULTILINE)
-_PROTECTED = re.compile(r"unable to (replace|delete) resource \"([^\"]+)\"\s+as it is currently marked for protection")
+_PROTECTED = re.compile(
+    r'(?:unable to (?P<verb>replace|delete) )?resource "(?P<urn>[^"]+)"(?: as part of replacing "[^"]+")?'
+    r"\s+(?:as it is currently marked for protection|cannot be deleted\s+because it is protected)"
+)
+"""How Pulumi 3.253 says so of a replacement, of one that follows from another's, and of a deletion."""
 
 
 def parsed(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -54,7 +58,8 @@ def _errors(found: Mapping[str, Any]) -> Iterator[str]:
 
 def protections(found: Mapping[str, Any], parents: Mapping[str, str]) -> tuple[Finding, ...]:
     """A finding for each resource that Pulumi refuses to replace or delete."""
-    told = {(match[2], match[1]) for error in _errors(found) if (match := _PROTECTED.search(error))}
+    matches = (match for error in _errors(found) if (match := _PROTECTED.search(error)))
+    told = {(match["urn"], match["verb"] or "delete") for match in matches}
     return tuple(
         Finding(
             RULE,

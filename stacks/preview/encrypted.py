@@ -3,8 +3,10 @@
 import json
 
 from stacks.catalogue import Catalogue
+from stacks.encrypted_value import encrypted_paths
 from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet
+from stacks.fleet_yaml import parse_yaml
 from stacks.text import last_line
 from stacks.workspace import Workspace
 
@@ -16,7 +18,7 @@ def decrypted(workspace: Workspace, catalogue: Catalogue) -> Fleet | None:
 
     Raises StakeyardError where Pulumi cannot decrypt it, or where it is no good fleet.
     """
-    if b"secure:" not in workspace.stack_file_bytes():
+    if not any(encrypted_paths(parse_yaml(workspace.stack_file_bytes()))):
         return None
     answer = workspace.pulumi("config", "--json", "--show-secrets", capture=True)
     if answer.returncode != 0:

@@ -6,12 +6,13 @@ from typing import Any, Protocol
 
 from stacks import variables
 from stacks.catalogue import Catalogue
+from stacks.exported import exported
 from stacks.fleet import Fleet
 from stacks.preview.encrypted import decrypted
 from stacks.preview.hosts import RealHosts
 from stacks.preview.inside import Folders, Hosts, Subject, look
 from stacks.preview.model import Inside
-from stacks.rebuild_command import exported, plain
+from stacks.rebuild_command import plain
 from stacks.rebuild_state import target
 from stacks.workspace import Workspace
 
@@ -52,10 +53,14 @@ class Asked(Protocol):
         """What the base revision has."""
 
 
+def _with_secrets(workspace: Workspace) -> Mapping[str, Any]:
+    return exported(workspace, secrets=True)
+
+
 def look_at(
     asked: Asked,
     say: Callable[[str], None] = lambda _text: None,
-    state: Callable[[Workspace], Mapping[str, Any]] = exported,
+    state: Callable[[Workspace], Mapping[str, Any]] = _with_secrets,
     way: Callable[[Asked], Hosts] | None = None,
 ) -> dict[str, Inside]:
     """What would change inside the nodes of `asked.steps`. Raises StakeyardError where the state cannot be read.

@@ -3,8 +3,7 @@
 import re
 from dataclasses import dataclass
 
-PLACEHOLDER = "stakeyard-secret-"
-"""Begins what a mocked preview has in the place of an encrypted value (stacks/preview/machine.py)."""
+from stacks.encrypted_value import PLACEHOLDER
 
 
 @dataclass(frozen=True)

@@ -82,13 +82,27 @@ def apply(change: Mapping[str, Any], directory: Path, stack: str = STACK) -> Non
             assert old in text, f"{name} does not hold {old!r} any more"
             text = text.replace(old, new, 1)
         path.write_text(text)
-    if "set" in change:
-        path = directory / stack_file(stack)
-        data = yaml.safe_load(path.read_text())
-        for place, value in change["set"].items():
-            *above, last = place.split(".")
-            at = data["config"]["stakeyard:fleet"]
-            for key in above:
-                at = at[key]
-            at[last] = value
-        path.write_text(yaml.safe_dump(data, sort_keys=False))
+    edit(directory / stack_file(stack), change)
+
+
+def edit(path: Path, change: Mapping[str, Any]) -> None:
+    """Set and remove what the change names by path in a stack file, which is written anew only then."""
+    if not {"set", "remove"} & change.keys():
+        return
+    data = yaml.safe_load(path.read_text())
+    fleet = data["config"]["stakeyard:fleet"]
+    for place, value in change.get("set", {}).items():
+        above, last = holder(fleet, place)
+        above[last] = value
+    for place in change.get("remove", ()):
+        above, last = holder(fleet, place)
+        del above[last]
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+
+
+def holder(fleet: dict[str, Any], place: str) -> tuple[dict[str, Any], str]:
+    """The mapping that a path's last key is in, and that key."""
+    *above, last = place.split(".")
+    for key in above:
+        fleet = fleet[key]
+    return fleet, last

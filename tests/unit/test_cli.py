@@ -1,5 +1,6 @@
 """What the `stakeyard` command refuses is one sentence on standard error, never a traceback."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -157,3 +158,48 @@ def test_pulumi_does_not_start_for_a_fleet_that_a_policy_refuses(
     assert started == ([] if refused else command.split())
     sentence = rf"stakeyard: {file}: {WRONG} `stakeyard check {file}` shows 1 more\.\n"
     assert re.fullmatch(sentence if refused else "", capsys.readouterr().err)
+
+
+RULE = "openstack:networking/secGroupRule:SecGroupRule"
+OPEN = {
+    "direction": "ingress",
+    "ethertype": "IPv4",
+    "protocol": "tcp",
+    "portRangeMin": 22,
+    "portRangeMax": 22,
+    "remoteIpPrefix": "0.0.0.0/0",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "broken"),
+    [("up --yes", 0, True), ("update", 0, True), ("up --yes", 255, False), ("preview", 0, False)],
+)
+def test_an_update_that_left_what_a_policy_refuses_fails(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    command: str,
+    status: int,
+    broken: bool,
+) -> None:
+    file = lab_stack(tmp_path, monkeypatch, {})
+    urn = f"urn:pulumi:lab::stakeyard::{RULE}::all"
+    rules = [{"urn": urn, "type": RULE, "inputs": OPEN}, {"urn": urn, "type": RULE, "inputs": OPEN, "delete": True}]
+    state = json.dumps({"deployment": {"resources": rules}})
+
+    def pulumi(*arguments: str, capture: bool = False) -> SimpleNamespace:
+        assert capture == (arguments[:2] == ("stack", "export"))
+        return SimpleNamespace(returncode=0 if capture else status, stdout=state, stderr="")
+
+    workspace = SimpleNamespace(stack="lab", stack_file=file, prepare=lambda: None, pulumi=pulumi)
+    monkeypatch.setattr(cli, "Workspace", lambda _stack: workspace)
+    monkeypatch.setattr(sys, "argv", ["stakeyard", "pulumi", *command.split()])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == (1 if broken else status)
+    sentence = (
+        rf"stakeyard: stack lab was updated, and now breaks a policy:\n{RULE}::all: .*\(policy open-administration\)\n"
+    )
+    assert re.fullmatch(sentence if broken else "", capsys.readouterr().err)

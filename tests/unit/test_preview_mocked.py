@@ -213,22 +213,31 @@ def error(message: str) -> dict[str, str]:
 
 
 def protected(verb: str, name: str) -> dict[str, str]:
+    """As Pulumi says it of one to be replaced, of one that goes with another, and of one to be deleted."""
+    why = "as it is currently marked for protection. To unprotect"
     return error(
-        f'error: unable to {verb} resource "{urn(VOLUME, name)}"\nas it is currently marked for protection. To'
+        {
+            "replace": f'error: unable to replace resource "{urn(VOLUME, name)}"\n{why}',
+            "follow": f'error: unable to replace resource "{urn(VOLUME, name)}" as part of replacing "urn:x" {why}',
+            "delete": f'error: resource "{urn(VOLUME, name)}" cannot be deleted\nbecause it is protected. To unprotect',
+        }[verb]
     )
 
 
 def test_what_is_protected_is_a_finding_and_the_preview_is_one() -> None:
     step = told("replace", VOLUME, "n1-chain", {"a": 1}, {"a": 2}, node="n1")
-    messages = [protected("replace", "n1-chain"), protected("delete", "n2-keys"), error("error: preview failed\n")]
-    digest = {"steps": [step], "diagnostics": messages}
+    refused = {"n1-chain": "replace", "n2-keys": "delete", "n3-chain": "follow"}
+    messages = [protected(verb, name) for name, verb in refused.items()]
+    digest = {"steps": [step], "diagnostics": [*messages, error("error: preview failed\n")]}
     assert diagnostics.parsed(result(digest, 255)) == digest
     found = diagnostics.protections(digest, {urn(VOLUME, "n1-chain"): urn("stakeyard:index:Node", "n1")})
     assert [(f.rule, f.level, f.key, f.node) for f in found] == [
         ("pulumi-protection", "error", f"{VOLUME}::n1-chain", "n1"),
         ("pulumi-protection", "error", f"{VOLUME}::n2-keys", None),
+        ("pulumi-protection", "error", f"{VOLUME}::n3-chain", None),
     ]
-    assert "refuses to replace it" in found[0].sentence
+    verbs = ("replace", "delete", "replace")
+    assert all(f"refuses to {verb} it" in each.sentence for verb, each in zip(verbs, found, strict=True))
     assert diagnostics.protections({"steps": [step]}, {}) == ()
 
 
