@@ -107,8 +107,9 @@ def description(found: Snapshot) -> bytes:
 def choose(found: Iterable[Snapshot], *, node: str, now: float, asked: str | None, accept_older: bool) -> Snapshot:
     """The backup of `node` to restore: the newest, or the one `asked` for by name.
 
-    The newest is the one of the highest claim, and of these the last taken: a server that lost its claim may have gone
-    on to take backups. One that is older than the newest is refused unless the operator accepts it.
+    The newest of a volume is the one of the highest claim, and of these the last taken: a server that lost its claim
+    may have gone on to take backups. Another volume's claims are counted anew: of several, the one with the last backup
+    counts. One that is older than the newest is refused unless the operator accepts it.
     Raises StakeyardError with what to do.
     """
     own = [each for each in found if each.node == node]
@@ -120,13 +121,13 @@ def choose(found: Iterable[Snapshot], *, node: str, now: float, asked: str | Non
             f"backup {ahead[0].name} of {node} was taken in the future ({ahead[0].when}): a clock was wrong, so nobody "
             "knows which backup is the newest; move this one away by hand."
         )
-    newest = max(own, key=_age)
+    newest = _newest(own)
     if asked is None:
         return newest
     wanted = next((each for each in own if each.name == asked), None)
     if wanted is None:
         raise StakeyardError(f"there is no backup {asked} of {node}: the newest is {newest.name}.")
-    if _age(wanted) < _age(newest) and not accept_older:
+    if wanted != newest and not accept_older:
         raise StakeyardError(
             f"backup {wanted.name} of {node} is older than {newest.name}: restore the newest, or accept the older one "
             "with --accept-older-backup."
@@ -134,8 +135,13 @@ def choose(found: Iterable[Snapshot], *, node: str, now: float, asked: str | Non
     return wanted
 
 
-def _age(each: Snapshot) -> tuple[int, int]:
-    return (each.generation, each.taken)
+def _newest(own: Iterable[Snapshot]) -> Snapshot:
+    by_volume: dict[str | None, Snapshot] = {}
+    for each in own:
+        best = by_volume.setdefault(each.volume, each)
+        if (each.generation, each.taken) > (best.generation, best.taken):
+            by_volume[each.volume] = each
+    return max(by_volume.values(), key=lambda each: each.taken)
 
 
 def missing(there: Iterable[Snapshot], here: Iterable[Snapshot]) -> list[Snapshot]:

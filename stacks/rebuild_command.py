@@ -66,16 +66,18 @@ def back_up(workspace: Workspace, node: str, console: Console) -> None:
         raise StakeyardError(f"stack {workspace.stack} has no `backup`: say in its file who reads backups and where.")
     kept = repository(fleet.backup)
     assert kept is not None  # noqa: S101 - there is a `backup`
-    inputs = plain(target(exported(workspace, secrets=True), node).inputs)
-    host = host_of(inputs, inputs)
-    with session([host]) as opened:
-        # A kind whose content must be made ready from here has tasks for it.
-        roles = role_files.with_entry(inputs["roles"], REPOSITORY / "roles", "export")
-        if roles:
-            secret = inputs["secret_variables"]
-            converge(host, roles, inputs["variables"], console.print, entry="export", secret=secret, opened=opened)
-        backup_fetch.take(opened, node)
-        fetched = backup_fetch.fetch(opened, node, kept, lambda text: console.print(text, highlight=False))
+    # Both stop and start the client: what retires the node at the same time would not know that it runs again.
+    with workspace.lock():
+        inputs = plain(target(exported(workspace, secrets=True), node).inputs)
+        host = host_of(inputs, inputs)
+        with session([host]) as opened:
+            # A kind whose content must be made ready from here has tasks for it.
+            roles = role_files.with_entry(inputs["roles"], REPOSITORY / "roles", "export")
+            if roles:
+                secret = inputs["secret_variables"]
+                converge(host, roles, inputs["variables"], console.print, entry="export", secret=secret, opened=opened)
+            backup_fetch.take(opened, node)
+            fetched = backup_fetch.fetch(opened, node, kept, lambda text: console.print(text, highlight=False))
     if not fetched:
         raise StakeyardError(f"{node}: a backup was taken, but nothing new came of it: look at the clocks.")
 

@@ -34,6 +34,10 @@ DUTY_SECONDS = 1200
 """For a kind that does not say in its node.yml how soon its keys are seen (`health.duty_seconds`)."""
 
 
+USABLE = ("available", "reserved", "attaching", "detaching", "in-use", "maintenance", "backing-up")
+"""What Cinder says of a volume whose content is there."""
+
+
 class OpenStack(SignerCloud):
     """A `stacks.rebuild_seams.Cloud`."""
 
@@ -54,9 +58,14 @@ class OpenStack(SignerCloud):
     def volume(self, volume: str) -> VolumeView | None:  # type: ignore[override]
         """See `Cloud`: unlike a signer's claim, a rebuild must know whether the volume is lost."""
         try:
-            self._tell(lambda: self._rebuild.block_storage.get_volume(volume))
+            status = str(self._tell(lambda: self._rebuild.block_storage.get_volume(volume)).status)
         except NotFoundException:
             return None
+        if status not in USABLE:
+            raise StakeyardError(
+                f"key volume {volume} is {status}, so it is neither there nor lost: settle that in the cloud, then run "
+                "this again."
+            )
         return super().volume(volume)
 
     def stop(self, server: str) -> None:

@@ -10,7 +10,7 @@ what to do. Each guard stands alone, so that a test can leave out any one of the
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from stacks.errors import StakeyardError
@@ -50,8 +50,10 @@ class Registration:
     """What a volume's metadata says."""
 
     volume: str
-    keys: frozenset[str]
+    keys: frozenset[str] = frozenset()
     claim: Claim = Claim()
+    begun: frozenset[str] = frozenset()
+    """Those of the keys that sign with their history on this volume: they are never given another there."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ def _alone(q: Registering) -> str | None:
         shared = sorted(other.keys & q.own.keys)
         if other.volume != q.own.volume and shared:
             return (
-                f"key {shared[0]} is registered on volume {other.volume} too: one key has one signer; retire that one "
-                "and delete its volume, or take the key out of this stack."
+                f"key {shared[0]} is registered on volume {other.volume} too: one key has one signer; let the stack of "
+                "that one be updated without the key, or retire it and delete its volume once nobody needs its history."
             )
     return None
 
@@ -169,6 +171,8 @@ class Record:
     present: Marks
     quiet_epochs: int | None = None
     quiet_seconds: float | None = None
+    reach: Marks = field(default_factory=dict)
+    """The least marks of a history after which every message was looked for: of a lower one nothing is proven."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +209,12 @@ class Seeding:
 
     @property
     def older(self) -> list[str]:
-        """The keys of which the chain shows more than the backup knows."""
-        return sorted(key for key in self.keys if not covers(self.history.get(key, {}), self.record.seen.get(key, {})))
+        """The keys of which the chain shows more than the backup knows, or was not asked about all that came after."""
+        return sorted(key for key in self.keys if not self._current(key))
+
+    def _current(self, key: str) -> bool:
+        marks = self.history.get(key, {})
+        return covers(marks, self.record.seen.get(key, {})) and (not marks or covers(marks, self.record.reach))
 
 
 def covers(marks: Marks, others: Marks) -> bool:
@@ -233,8 +241,9 @@ def _current(q: Seeding) -> str | None:
     if not q.older or q.accept_older:
         return None
     return (
-        f"the chain shows newer messages of key {q.older[0]} than this history has: restore a newer backup, or accept "
-        "the older one explicitly once the last server is deleted and the keys have been silent."
+        f"key {q.older[0]} may have signed more than this history has, by what the chain shows and how far it was "
+        "asked: restore a newer backup, or accept the older one explicitly once the last server is deleted and the "
+        "keys have been silent."
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from stacks.errors import StakeyardError
 from stacks.signer import (
     CLAIM,
     OFF,
@@ -48,14 +49,25 @@ class Cloud(Protocol):
         """Wait."""
 
 
-def take(cloud: Cloud, volume: str, server: str, keys: frozenset[str], say: Callable[[str], None]) -> Claim:
+def take(
+    cloud: Cloud,
+    volume: str,
+    server: str,
+    keys: frozenset[str],
+    say: Callable[[str], None],
+    *,
+    noted: Claim | None = None,
+) -> Claim:
     """Make the volume's claim that of `server`, or refuse.
 
+    `noted` is the claim in the file on the volume, where that can be read: it counts where the cloud has forgotten it.
     Raises StakeyardError with what to do, having changed nothing but the registration.
     """
-    found = cloud.registration(volume)
-    own = Registration(volume, keys, found.claim if found else Claim())
-    claimed = found == own and own.claim.server == server
+    found = cloud.registration(volume) or Registration(volume)
+    held = noted if noted and noted.generation > found.claim.generation else found.claim
+    # A key that is not wanted any more stays registered until its signer has let go of it: see `settle`.
+    own = replace(found, keys=found.keys | keys, claim=held)
+    claimed = found == own and held.server == server
     if found != own:
         # First written, then looked around: of two that do so at once, at least one sees the other.
         cloud.register(own)
@@ -66,17 +78,30 @@ def take(cloud: Cloud, volume: str, server: str, keys: frozenset[str], say: Call
     others = cloud.registrations()
     # A claim that is there was looked at when it was taken: its registration has settled.
     listed = written + SETTLE_SECONDS if claimed else cloud.now()
-    require(REGISTER, Registering(own, others, written, listed))
-    holder = cloud.server(own.claim.server) if own.claim.server not in (None, server) else None
+    require(REGISTER, Registering(replace(own, keys=keys), others, written, listed))
+    holder = cloud.server(held.server) if held.server not in (None, server) else None
     attached = cloud.volume(volume)
-    require(CLAIM, Claiming(server, own.claim, holder, attached, cloud.now()))
+    require(CLAIM, Claiming(server, held, holder, attached, cloud.now()))
     if claimed:
-        return own.claim
+        return held
     if holder:
         say(f"moving the claim from server {holder.server} ({_word(holder)})")
-    claim = Claim(server, own.claim.generation + 1)
+    claim = Claim(server, held.generation + 1)
     cloud.register(replace(own, claim=claim))
     return claim
+
+
+def settle(cloud: Cloud, volume: str, server: str, keys: frozenset[str]) -> None:
+    """Note that `server` signs with exactly these keys, with their history on this volume; others are free.
+
+    Raises StakeyardError where the claim is another server's by now.
+    """
+    found = cloud.registration(volume)
+    if found is None or found.claim.server != server:
+        raise StakeyardError(f"the claim on key volume {volume} was taken from server {server}: look at who did so.")
+    settled = replace(found, keys=keys, begun=keys)
+    if settled != found:
+        cloud.register(settled)
 
 
 def release(cloud: Cloud, volume: str, server: str) -> None:

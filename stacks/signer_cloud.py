@@ -10,7 +10,7 @@ from stacks import cancellation
 from stacks.cloud_login import CLOUD_ERRORS, connect
 from stacks.errors import StakeyardError
 from stacks.signer import Registration, ServerView, VolumeView
-from stacks.signer_metadata import BEGUN, as_metadata, from_metadata, surplus
+from stacks.signer_metadata import as_metadata, from_metadata, surplus
 from stacks.text import last_line
 
 T = TypeVar("T")
@@ -43,15 +43,6 @@ class SignerCloud:
         gone = surplus(volume.metadata or {}, wanted)
         if gone:
             self._ask(lambda: storage.delete_volume_metadata(volume, gone))
-
-    def begun(self, volume: str) -> bool:
-        """Whether keys have begun to sign with their history on this volume."""
-        return (self._volume(volume).metadata or {}).get(BEGUN) == "1"
-
-    def begin(self, volume: str) -> None:
-        """Note that they have."""
-        if not self.begun(volume):
-            self._ask(lambda: self._connection.block_storage.set_volume_metadata(volume, **{BEGUN: "1"}))
 
     def server(self, server: str) -> ServerView:
         """See `Cloud`."""

@@ -5,6 +5,7 @@ The inputs' `signer` has: kind, volume_id, public_keys, uses, silence_epochs, si
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,15 @@ from typing import Any
 from stacks import remote, role_library
 from stacks.errors import StakeyardError
 from stacks.lifecycle import Report
-from stacks.signer import SEED, Record, Registration, Seeding, fingerprint, raised, require
-from stacks.signer_claim import release, take
+from stacks.signer import SEED, Claim, Record, Registration, Seeding, fingerprint, raised, require
+from stacks.signer_claim import release, settle, take
 from stacks.signer_cloud import SignerCloud
 from stacks.ssh import Session
 
 RESTORE = "STAKEYARD_RESTORE"
 """Names a file with what is to be restored, by node: history (a file's path), holder (a server), accept_older."""
+CLAIM_FILE = "claim.json"
+"""In the root of a key volume."""
 EPOCHS_BACK = 12
 """How far back the chain is asked about the keys; more than any kind's silence."""
 
@@ -46,33 +49,71 @@ def restoration(node: str) -> Restoration:
     return Restoration(history, found.get("holder"), bool(found.get("accept_older")))
 
 
+@dataclass(frozen=True)
+class Noted:
+    """What the file on a key volume says that is mounted on the node."""
+
+    claim: Claim
+    begun: frozenset[str]
+
+
 def prepare(inputs: Mapping[str, Any], opened: Session, report: Report, cloud: SignerCloud) -> dict[str, object]:
     """The variables with which the roles may make this server the signer.
 
-    Raises StakeyardError when another server, or a server that may be alive, has the claim, or when the keys would
-    start without a history that is safe.
+    Raises StakeyardError when another server, or a server that may be alive, has the claim, or when keys would start
+    without a history that is safe.
     """
     signer, volume = inputs["signer"], inputs["signer"]["volume_id"]
     keys = frozenset(map(fingerprint, signer["public_keys"]))
-    claim = take(cloud, volume, inputs["server_id"], keys, report.progress)
-    begun = cloud.begun(volume)
+    noted = noted_on(inputs, opened)
+    claim = take(cloud, volume, inputs["server_id"], keys, report.progress, noted=noted.claim if noted else None)
+    registered = cloud.registration(volume)
+    begun = (registered.begun if registered else frozenset()) | (noted.begun if noted else frozenset())
     granted = {"server": claim.server, "generation": claim.generation, "keys": sorted(keys), "new": not begun}
-    if begun:
+    if keys <= begun:
         return {"stakeyard_claim": granted}
     report.progress("asking the chain about the keys")
-    return {"stakeyard_claim": granted, "stakeyard_history": history(inputs, opened, keys, cloud)}
+    return {"stakeyard_claim": granted, "stakeyard_history": history(inputs, opened, keys - begun, cloud)}
+
+
+def noted_on(inputs: Mapping[str, Any], opened: Session) -> Noted | None:
+    """What is noted on the key volume; None where it is not mounted yet, or has no claim of this volume's.
+
+    The gate writes there that a signer begins, before it does: the cloud hears of it only when the roles are through.
+    """
+    volume = inputs["signer"]["volume_id"]
+    mounts = [
+        each["mount"] for each in inputs["variables"]["stakeyard_volumes"].values() if each["device_id"] == volume
+    ]
+    for mount in map(shlex.quote, mounts):
+        answer = opened.run(inputs["name"], f"sudo sh -c 'mountpoint -q {mount} && cat {mount}/{CLAIM_FILE}'")
+        if answer.returncode == 0:
+            return _understood(answer.stdout, volume)
+    return None
+
+
+def _understood(text: str, volume: str) -> Noted | None:
+    try:
+        found = json.loads(text)
+        if found["volume"] != volume:
+            return None
+        return Noted(Claim(found["server"], int(found["generation"])), frozenset(map(str, found["begun"])))
+    except (ValueError, KeyError, TypeError):
+        return None  # the roles refuse it with a sentence
 
 
 def history(inputs: Mapping[str, Any], opened: Session, keys: frozenset[str], cloud: SignerCloud) -> str:
-    """The history, in the kind's own form, with which keys start on a volume that has none."""
+    """The history, in the kind's own form, with which these keys start on a volume that has none of theirs."""
     signer, given = inputs["signer"], restoration(inputs["name"])
+    public_keys = [key for key in signer["public_keys"] if fingerprint(key) in keys]
     kind = role_library.load(signer["kind"], "signer")
     asked = [f"--beacon={url}" for url in kind.endpoints(signer["uses"])]
-    asked += [f"--key={key}" for key in kind.public_keys(signer["public_keys"])]
+    asked += [f"--key={key}" for key in kind.public_keys(public_keys)]
     shown = remote.ask(
         opened, inputs["name"], signer["kind"], kind.REMOTE, ["record", f"--epoch=-{EPOCHS_BACK}", *asked]
     )
-    record = Record(shown["synced"], shown["seen"], shown["present"], shown["quiet_epochs"], shown["quiet_seconds"])
+    named = ("synced", "seen", "present", "quiet_epochs", "quiet_seconds", "reach")
+    record = Record(**{name: shown[name] for name in named})
     known = kind.marks(given.history) if given.history else {}
     marks = raised(keys, known, record)
     holder = cloud.server(given.holder) if given.holder else None
@@ -90,13 +131,14 @@ def history(inputs: Mapping[str, Any], opened: Session, keys: frozenset[str], cl
             now=cloud.now(),
         ),
     )
-    made: bytes = kind.seed(given.history, signer["public_keys"], marks, shown["genesis_validators_root"])
+    made: bytes = kind.seed(given.history, public_keys, marks, shown["genesis_validators_root"])
     return made.decode()
 
 
 def finish(inputs: Mapping[str, Any], cloud: SignerCloud) -> None:
-    """Note that the keys sign with the history on this volume from now on."""
-    cloud.begin(inputs["signer"]["volume_id"])
+    """Note that exactly these keys sign with the history on this volume from now on."""
+    signer = inputs["signer"]
+    settle(cloud, signer["volume_id"], inputs["server_id"], frozenset(map(fingerprint, signer["public_keys"])))
 
 
 def held(inputs: Mapping[str, Any], cloud: SignerCloud) -> dict[str, object]:

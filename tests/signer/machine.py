@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.signer.world import EPOCH, SILENCE_EPOCHS, Server, World, key
 
 KEYS = tuple(key(name) for name in ("a", "b"))
+CHOICES = (KEYS[:1], KEYS[1:], KEYS)
 SEVERAL = 3
 """Servers and volumes at a time; more add nothing but names."""
 
@@ -38,7 +39,8 @@ class Signers(RuleBasedStateMachine):
     def first(self) -> None:
         """One signer to begin with."""
         self.world.boot("s0")
-        self.world.make("v0", KEYS[0])
+        self._make("v0")
+        assert self._may_begin("v0", frozenset({KEYS[0]}))
         self.world.attach("v0", "s0")
         assert self.world.deploy("v0", "s0", KEYS[0]) is None
 
@@ -77,6 +79,10 @@ class Signers(RuleBasedStateMachine):
 
         def copy_keys() -> None:
             world.disks[volume].keys.update(KEYS)
+            (world.disks[volume].wallet or set()).update(KEYS)
+
+        def move_key_away() -> None:
+            world.disks[volume].keys.discard(data.draw(st.sampled_from(KEYS)))
 
         def wipe() -> None:
             if not any(s.signing is not None and s.disk is world.disks[volume] for s in world.servers.values()):
@@ -95,6 +101,7 @@ class Signers(RuleBasedStateMachine):
             "attach": lambda: world.attach(volume, server),
             "start signer": lambda: world.start_signer(server),
             "copy keys": copy_keys,
+            "move a key away": move_key_away,
             "wipe": wipe,
             "destroy volume": lambda: world.destroy_volume(volume),
             "backup": lambda: self._back_up(volume),
@@ -114,13 +121,13 @@ class Signers(RuleBasedStateMachine):
 
     # What the toolkit is asked to do, while other things happen between its steps.
 
-    @rule(data=st.data(), which=st.sampled_from(KEYS), fresh=st.booleans(), impatient=st.booleans())
-    def deploy(self, data: st.DataObject, which: str, fresh: bool, impatient: bool) -> None:
+    @rule(data=st.data(), keys=st.sampled_from(CHOICES), fresh=st.booleans(), impatient=st.booleans())
+    def deploy(self, data: st.DataObject, keys: tuple[str, ...], fresh: bool, impatient: bool) -> None:
         world = self.world
         volumes, servers = self._volumes(), self._servers()
         if (fresh or not volumes) and len(volumes) < SEVERAL:
             volume = self._name("v")
-            world.make(volume, which)
+            self._make(volume)
         elif volumes:
             volume = data.draw(st.sampled_from(volumes))
         else:
@@ -133,27 +140,28 @@ class Signers(RuleBasedStateMachine):
         else:
             return
         world.attach(volume, server)
-        if world.disks[volume].keys and which not in world.disks[volume].keys:
-            which = sorted(world.disks[volume].keys)[0]
-        if not self._may_begin(volume, which):
+        if not self._may_begin(volume, frozenset(keys)):
             return
         world.impatient, world.lag = impatient, data.draw(st.sampled_from([0.0, 2.0, 4.0]))
         world.interference = [self._act(data) for _ in range(data.draw(st.integers(0, 4)))]
         if data.draw(st.integers(0, 5)) == 0:
             world.interference.append(_crash)
         try:
-            world.deploy(volume, server, which)
+            world.deploy(volume, server, *keys)
         except InterruptedError:
             pass
         finally:
             world.interference, world.impatient, world.lag = [], False, 0.0
 
-    def _may_begin(self, volume: str, which: str) -> bool:
-        """Keys without history start through a restore, as the toolkit does: it asks the chain first."""
-        disk = self.world.disks[volume]
-        if disk.history is not None or (disk.claim and disk.claim.get("begun")):
-            return True
-        return self.world.restore(volume, frozenset({which}), {}, None) is None
+    def _make(self, volume: str) -> None:
+        self.world.make(volume).wallet = set()
+
+    def _may_begin(self, volume: str, keys: frozenset[str]) -> bool:
+        """Keys that have not begun on this volume start through a restore, as `stacks.signing.prepare` does."""
+        world, registered = self.world, self.world.metadata.get(volume)
+        noted = (world.disks[volume].claim or {}).get("begun", ())
+        fresh = keys - (registered.begun if registered else frozenset()) - frozenset(noted)
+        return not fresh or world.restore(volume, fresh, {}, None) is None
 
     @rule(data=st.data(), which=st.sampled_from(KEYS), accept=st.booleans())
     def restore(self, data: st.DataObject, which: str, accept: bool) -> None:
@@ -162,7 +170,7 @@ class Signers(RuleBasedStateMachine):
             return
         world, history = self.world, data.draw(st.sampled_from(self.backups))
         volume, server = self._name("v"), self._name("s")
-        world.make(volume)
+        self._make(volume)
         world.boot(server)
         world.attach(volume, server)
         holder = data.draw(st.sampled_from(sorted(world.servers)))
@@ -205,7 +213,7 @@ class Signers(RuleBasedStateMachine):
             world.destroy_volume(volume)
         world.time += (SILENCE_EPOCHS + 4) * EPOCH
         world.boot("last")
-        world.make("last-vol")
+        self._make("last-vol")
         world.attach("last-vol", "last")
         wanted = frozenset({KEYS[0]})
         holder = self._holder(KEYS[0])

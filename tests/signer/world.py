@@ -15,7 +15,7 @@ from typing import Any
 from stacks import signer
 from stacks.errors import StakeyardError
 from stacks.signer import Claim, History, Record, Registration, Seeding, ServerView, VolumeView, fingerprint
-from stacks.signer_claim import release, take
+from stacks.signer_claim import release, settle, take
 from tests.signer.parts import claim_module, gate
 
 EPOCH = 100.0
@@ -33,6 +33,8 @@ class Disk:
 
     name: str
     keys: set[str] = field(default_factory=set)
+    wallet: set[str] | None = None
+    """What its signer really signs with, where that is not the keystores themselves."""
     history: dict[str, int] | None = None
     claim: dict[str, Any] | None = None
     reachable: set[str] = field(default_factory=set)
@@ -40,6 +42,7 @@ class Disk:
     def copy_to(self, other: "Disk") -> None:
         """What a clone of the volume, or a copy by hand, holds."""
         other.keys, other.claim = set(self.keys), dict(self.claim) if self.claim else None
+        other.wallet = None if self.wallet is None else set(self.wallet)
         other.history = None if self.history is None else dict(self.history)
 
 
@@ -210,13 +213,16 @@ class World:
             machine=there.name,
             keys=frozenset(disk.keys) if disk and usable else frozenset(),
             history=bool(disk and disk.history is not None),
+            used=frozenset(disk.wallet or ()) if disk and usable else frozenset(),
+            known=frozenset(disk.history or ()) if disk and usable else frozenset(),
         )
         sentence: str | None = gate.refusal(facts)
         if sentence is None and disk is not None:
             disk.history = disk.history if disk.history is not None else {}
-            disk.claim = {**(disk.claim or {}), "begun": True}
+            disk.claim = {**(disk.claim or {}), "begun": sorted((disk.claim or {}).get("keys", ()))}
             # A signer has the keys that were there when it started; its unit was guarded then.
-            there.signing = {key: disk.history.get(key, -1) for key in disk.keys}
+            held = disk.keys if disk.wallet is None else disk.wallet
+            there.signing = {key: disk.history.get(key, -1) for key in held}
             there.started = max(there.started, self.time)
         return sentence
 
@@ -250,15 +256,33 @@ class World:
             claim = take(self, volume, server, frozenset(keys), lambda _line: None)
             self.units[self.servers[server].told] = volume
             self._write_claim(volume, server, claim, frozenset(keys), new=found is None or not found.claim.generation)
+            sentence = self._bring(self.disks[volume], self.servers[server], set(keys))
+            if sentence is None:
+                settle(self, volume, server, frozenset(keys))
         except (StakeyardError, claim_module.RefusalError) as error:
             return str(error)
-        return self.start_signer(server)
+        return sentence
+
+    def _bring(self, disk: Disk, there: Server, keys: set[str]) -> str | None:
+        """What the roles do once the claim is there: keystores, history, wallet, start; the refusal, if any."""
+        strangers = sorted(disk.keys - keys)
+        if strangers:
+            return f"the key volume holds {strangers[0]}, which is not among signing_keys"
+        disk.keys |= keys
+        if there.signing is not None and set(there.signing) == keys:
+            return None
+        there.signing = None
+        if disk.wallet is not None:
+            if not keys <= set(disk.history or ()):
+                return "a key has no history"
+            disk.wallet = set(keys)
+        return self.start_signer(there.name)
 
     def _write_claim(self, volume: str, server: str, claim: Claim, keys: frozenset[str], *, new: bool) -> None:
         disk = self.servers[server].disk
         if disk is None or disk.name != volume or server not in disk.reachable:
             raise StakeyardError(f"volume {volume} is not mounted on server {server}.")
-        wanted = {"format": 1, "volume": volume, "server": claim.server, "generation": claim.generation}
+        wanted = {"format": 2, "volume": volume, "server": claim.server, "generation": claim.generation}
         disk.claim = claim_module.decide(disk.claim, {**wanted, "keys": sorted(keys)}, new)
 
     def retire(self, volume: str, server: str) -> None:
@@ -290,8 +314,11 @@ class World:
             return sentence
         if question.older and not (accept_older and question.ended and question.silent):
             raise AssertionError("an older history was taken without its conditions")
-        self.disks[volume].keys = set(keys)
-        self.disks[volume].history = {key: marks.get(key, {}).get("target", -1) for key in keys}
+        disk = self.disks[volume]
+        disk.keys |= keys
+        before = disk.history or {}
+        raised = {key: max(before.get(key, -1), marks.get(key, {}).get("target", -1)) for key in keys}
+        disk.history = {**before, **raised}
         return None
 
     def record(self, keys: frozenset[str]) -> Record:

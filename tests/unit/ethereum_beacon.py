@@ -40,6 +40,8 @@ class FakeBeacon:
     blocks: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     pools: dict[str, list[Any]] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
+    before: bool = True
+    """Whether it has what was before its blocks."""
 
     def committee(self, slot: int, index: int) -> list[int]:
         epoch, place = slot // SLOTS, (slot % SLOTS) * 2 + index
@@ -128,6 +130,8 @@ class FakeBeacon:
         if where == "/eth/v1/beacon/headers":
             blocks = self.blocks.get(int(number), [])
             return [{**block, "header": {"message": block["header"]}} for block in blocks] or None
+        if where.startswith("/eth/v1/beacon/headers/"):
+            return {"root": where.rpartition("/")[2]} if self.before else None
         root = where.removeprefix("/eth/v1/beacon/blinded_blocks/")
         named = [block for blocks in self.blocks.values() for block in blocks if block["root"] == root]
         return {"message": {"body": named[0]["body"]}} if named else None

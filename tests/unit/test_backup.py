@@ -259,8 +259,8 @@ def test_a_ciphertext_of_something_else_is_refused(node: Node) -> None:
 # Choosing.
 
 
-def shot(name: str, generation: int = 1, taken: int = NOW, node: str = "n1") -> Snapshot:
-    return Snapshot(name, node, "validator", taken, "v", generation, "m", "s" + name, 1)
+def shot(name: str, generation: int = 1, taken: int = NOW, node: str = "n1", volume: str = "v") -> Snapshot:
+    return Snapshot(name, node, "validator", taken, volume, generation, "m", "s" + name, 1)
 
 
 def pick(found: list[Snapshot], asked: str | None = None, accept_older: bool = False) -> str:
@@ -271,6 +271,15 @@ def test_the_newest_is_that_of_the_highest_claim_then_the_last() -> None:
     lost_its_claim = shot("c", generation=1, taken=NOW + 5)
     assert pick([shot("a", 2, NOW - 9), shot("b", 2, NOW - 3), lost_its_claim]) == "b"
     assert pick([shot("a"), shot("z", 9, NOW, node="n2")]) == "a"
+
+
+def test_claims_of_another_volume_are_counted_anew() -> None:
+    """The first volume's claim had moved often when it was lost; the second one's is young, and its backups count."""
+    found = [shot("a", 5, NOW - 9000, volume="lost"), shot("b", 1, NOW - 9), shot("c", 1, NOW - 3)]
+    assert pick(found) == "c"
+    assert pick(found, asked="c") == "c"
+    with pytest.raises(StakeyardError, match="backup a of n1 is older than c"):
+        pick(found, asked="a")
 
 
 def test_an_older_one_is_restored_only_when_the_operator_accepts_it() -> None:

@@ -43,9 +43,9 @@ def test_silence_is_counted_until_the_head_and_not_until_now(node: FakeBeacon) -
     """A node that hears nothing of the network must not make anybody silent."""
     with served(node) as url:
         record = signer.record([url], [key_of(3)], 0, NOW)
-        later = signer.record([url], [key_of(3)], 0, NOW + 4 * SECONDS)
+        later = signer.record([url], [key_of(3)], 0, NOW + 3 * SECONDS)
         node.head = 44
-        further = signer.record([url], [key_of(3)], 0, NOW + 4 * SECONDS)
+        further = signer.record([url], [key_of(3)], 0, NOW + 3 * SECONDS)
     for same in (record, later):
         assert same.quiet_epochs == 10 - 6
         assert same.quiet_seconds == (40 - voted(node)) * SECONDS
@@ -64,10 +64,30 @@ def test_keys_that_were_never_seen_have_no_silence(node: FakeBeacon) -> None:
 def test_the_present_has_a_margin_and_its_source_is_what_the_chain_justified(node: FakeBeacon) -> None:
     with served(node) as url:
         record = signer.record([url], [key_of(3)], 0, NOW)
-        ahead = signer.record([url], [key_of(3)], 0, NOW + 3600)
+        ahead = signer.record([url], [key_of(3)], 0, NOW + 3 * SECONDS)
     assert record.present == {"source": 8, "target": 11, "slot": 45}
-    slot = 41 + 3600 // SECONDS
-    assert ahead.present == {"source": 8, "target": slot // SLOTS + 1, "slot": slot + SLOTS}
+    assert ahead.present == {"source": 8, "target": 44 // SLOTS + 1, "slot": 44 + SLOTS}
+
+
+@pytest.mark.parametrize("seconds", [5 * SECONDS, 3600, -6 * SECONDS])
+def test_clocks_that_differ_are_refused(node: FakeBeacon, seconds: int) -> None:
+    with served(node) as url, pytest.raises(signer.BeaconError, match="differ by more than an epoch"):
+        signer.record([url], [key_of(3)], 0, NOW + seconds)
+
+
+def test_a_node_without_the_blocks_of_that_time_is_no_proof_of_silence(node: FakeBeacon) -> None:
+    """It began at a checkpoint: where it has no block, another signer may have been at work."""
+    young = FakeBeacon(before=False, blocks={slot: made for slot, made in node.blocks.items() if slot > 20})
+    with served(node) as url, served(young) as other:
+        with pytest.raises(signer.BeaconError, match="has no blocks before slot 22, so it cannot say who was silent"):
+            signer.record([other], [key_of(3)], 0, NOW)
+        assert signer.record([other, url], [key_of(3)], 0, NOW).seen == signer.record([url], [key_of(3)], 0, NOW).seen
+
+
+@pytest.mark.parametrize(("since", "reach"), [(0, {}), (4, {"target": 3}), (-3, {"target": 6})])
+def test_it_says_which_histories_it_can_judge(node: FakeBeacon, since: int, reach: dict[str, int]) -> None:
+    with served(node) as url:
+        assert signer.record([url], [key_of(3)], since, NOW).reach == reach
 
 
 def test_a_message_in_the_pool_breaks_the_silence(node: FakeBeacon) -> None:
@@ -168,6 +188,7 @@ def test_the_beacon_nodes_are_asked_on_the_port_that_the_kinds_declare() -> None
 def test_a_key_may_be_asked_for_as_a_stack_file_writes_it(
     node: FakeBeacon, question: str, prefix: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr("time.time", lambda: float(NOW))
     with served(node) as url:
         arguments = ["remote", question, f"--beacon={url}", f"--key={prefix}{key_of(3)}", "--epoch=0"]
         monkeypatch.setattr("sys.argv", arguments)

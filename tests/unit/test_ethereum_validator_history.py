@@ -187,20 +187,42 @@ def test_a_run_that_was_killed_in_the_middle_is_made_good(host: Host) -> None:
     host.fault("")
     assert host.history(ONE, history=given)["changed"]
     assert host.held() == {ONE: MARKS}
-    # killed between the swap and the note: the database itself is asked
+    # killed between the two renames of the swap: the database before is put back
+    (host.mount / "client").rename(host.mount / "client.old")
+    assert host.history(ONE) == {"changed": False, "needed": False, "seeded": -1}
+    assert host.held() == {ONE: MARKS}
+    # the notes are lost: the database itself is asked
     (host.database / "known-keys.json").unlink()
-    before = (host.database / "validator.db").read_bytes()
-    assert host.history(ONE, history=given) == {"changed": True, "needed": True, "seeded": -1}
-    assert (host.database / "validator.db").read_bytes() == before
+    assert host.history(ONE) == {"changed": True, "needed": True, "seeded": -1}
+    assert host.held() == {ONE: MARKS}
 
 
-def test_a_further_key_gets_its_own_history_and_leaves_the_others_alone(host: Host) -> None:
+def test_a_further_key_gets_its_own_history_and_the_others_keep_theirs(host: Host) -> None:
     host.history(ONE, history=given_history(**{ONE: MARKS}))
-    higher = given_history(**{ONE: {**MARKS, "target": 99}, TWO: {**MARKS, "target": 12}})
     with pytest.raises(client.ClientError, match=f"0x{TWO} has no history"):
         host.history(ONE, TWO)
-    assert host.history(ONE, TWO, history=higher)["seeded"] == 12
+    assert host.history(ONE, TWO, history=given_history(**{TWO: {**MARKS, "target": 12}}))["seeded"] == 12
     assert host.held() == {ONE: MARKS, TWO: {**MARKS, "target": 12}}
+
+
+def test_a_key_that_comes_back_starts_above_what_it_signed_elsewhere(host: Host) -> None:
+    """Its old entries are still in the database: an import beside them would raise nothing."""
+    host.history(ONE, TWO, history=given_history(**{ONE: MARKS, TWO: MARKS}))
+    (host.mount / "listen.json").unlink()
+    later = given_history(**{TWO: {"source": 40, "target": 99, "slot": 800}})
+    assert host.history(ONE, TWO, history=later, check=True)["needed"]
+    assert host.history(ONE, TWO, history=later)["seeded"] == 99
+    content = json.loads((host.database / "validator.db").read_text())
+    votes = {entry["pubkey"]: entry["signed_attestations"] for entry in content["data"]}
+    assert votes[f"0x{TWO}"] == [{"source_epoch": "40", "target_epoch": "99"}]
+    assert host.held()[ONE] == MARKS
+    assert json.loads((host.mount / "listen.json").read_text()) == {"target": 99}
+
+
+def test_a_seed_is_never_below_what_the_database_knows(host: Host) -> None:
+    host.history(ONE, history=given_history(**{ONE: MARKS}))
+    host.history(ONE, history=given_history(**{ONE: {"source": 3, "target": 8, "slot": 61}}))
+    assert host.held() == {ONE: {**MARKS, "slot": 61}}
 
 
 def test_a_lost_database_is_not_taken_for_a_new_one(host: Host) -> None:

@@ -31,8 +31,9 @@ class Desk:
         self.console = Console(file=self.text, width=200)
         self.fleet: Any = SimpleNamespace(cloud="lab", nodes={"n1": SimpleNamespace()}, backup=None)
         self.workspace: Any = SimpleNamespace(
-            stack="lab", stack_file=directory / "f", state=directory, pulumi=self.pulumi
+            stack="lab", stack_file=directory / "f", state=directory, pulumi=self.pulumi, lock=self.lock
         )
+        self.locked = False
         self.state: dict[str, Any] = {}
         for name, stand_in in (
             ("load_catalogue", lambda: None),
@@ -42,6 +43,12 @@ class Desk:
             ("World", lambda *_: self.world),
         ):
             monkeypatch.setattr(rebuild_command, name, stand_in)
+
+    @contextmanager
+    def lock(self) -> Iterator[int]:
+        self.locked = True
+        yield 0
+        self.locked = False
 
     def pulumi(self, *_: str, capture: bool) -> Any:
         return SimpleNamespace(returncode=0, stdout=json.dumps(self.state), stderr="")
@@ -109,6 +116,7 @@ def test_a_backup_is_prepared_taken_and_fetched_in_this_order(desk: Desk, monkey
 
     @contextmanager
     def session(hosts: list[Any]) -> Iterator[str]:
+        assert desk.locked, "a node that retires meanwhile would start again"
         done.append(hosts[0].name)
         yield "session"
 

@@ -21,8 +21,8 @@ from stacks.workspace import Workspace
 class Connection:
     """A cloud with one server; `fails` is what every call raises."""
 
-    def __init__(self, fails: Exception | None = None) -> None:
-        self.fails = fails
+    def __init__(self, fails: Exception | None = None, status: str = "in-use") -> None:
+        self.fails, self.status = fails, status
         self.told: list[tuple[object, ...]] = []
         self.compute = self.block_storage = self
 
@@ -30,7 +30,7 @@ class Connection:
         self.told.append(words)
         if self.fails:
             raise self.fails
-        return SimpleNamespace(status="ACTIVE", created_at="2026-05-28T20:26:40Z", attachments=[], metadata={})
+        return SimpleNamespace(status=self.status, created_at="2026-05-28T20:26:40Z", attachments=[], metadata={})
 
     def get_server(self, server: str) -> Any:
         return self._tell("get_server", server)
@@ -59,6 +59,12 @@ def test_the_cloud_is_told_what_the_fence_decides() -> None:
     volume = cloud.volume("v")
     assert volume is not None
     assert volume.attached == frozenset()
+
+
+@pytest.mark.parametrize("status", ["deleting", "error", "error_deleting", "restoring-backup"])
+def test_a_volume_that_is_neither_there_nor_lost_is_settled_first(status: str) -> None:
+    with pytest.raises(StakeyardError, match=f"^key volume v is {status}, so it is neither there nor lost"):
+        OpenStack("lab", Connection(status=status)).volume("v")
 
 
 def test_what_the_cloud_does_not_know_is_lost_and_what_it_cannot_stop_stays() -> None:

@@ -1,10 +1,13 @@
 """Each guard prevents something that no other does: a story that ends well with all guards, and ill without it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from stacks import signer
+from stacks.errors import StakeyardError
+from stacks.signer_claim import take
 from tests.signer.parts import gate
 from tests.signer.world import EPOCH, DoubleSignError, World, key, without
 
@@ -150,8 +153,11 @@ def keys_copied_to_another_signer(world: World) -> str | None:
     world.boot("second")
     world.make("second-vol", OTHER)
     world.attach("second-vol", "second")
+    assert world.deploy("second-vol", "second", OTHER) is None
     world.disks["second-vol"].keys.add(K)
-    return world.deploy("second-vol", "second", OTHER)
+    world.stop("second")
+    world.start("second")
+    return world.start_signer("second")
 
 
 def a_history_that_was_deleted(world: World) -> str | None:
@@ -162,7 +168,35 @@ def a_history_that_was_deleted(world: World) -> str | None:
     return world.start_signer("old")
 
 
+def a_wallet_that_still_holds_a_key(world: World) -> str | None:
+    """Key OTHER has moved to another volume; the wallet here was made before that, and the server boots again."""
+    disk = world.disks["vol"]
+    disk.wallet, disk.history = {K, OTHER}, {**(disk.history or {}), OTHER: -1}
+    world.boot("second")
+    world.make("second-vol", OTHER)
+    world.attach("second-vol", "second")
+    assert world.deploy("second-vol", "second", OTHER) is None
+    world.stop("old")
+    world.start("old")
+    return world.start_signer("old")
+
+
+def a_wallet_that_was_made_before_the_history(world: World) -> str | None:
+    """Key OTHER is new here; it signed elsewhere in this epoch, and the update that would have looked was killed."""
+    world.signed[OTHER, int(world.time // EPOCH)] = "an installation before"
+    disk = world.disks["vol"]
+    disk.wallet, disk.claim = {K, OTHER}, {**(disk.claim or {}), "keys": sorted((K, OTHER))}
+    world.stop("old")
+    world.start("old")
+    refused = world.start_signer("old")
+    world.servers["old"].started -= EPOCH
+    world.sign()
+    return refused
+
+
 REFUSED_BY_THE_GATE: dict[tuple[str, str], Callable[[World], str | None]] = {
+    ("gate", "used"): a_wallet_that_still_holds_a_key,
+    ("gate", "known"): a_wallet_that_was_made_before_the_history,
     ("gate", "volume"): a_clone_of_the_volume_in_its_place,
     ("gate", "claim_volume"): a_clone_of_the_volume_under_its_own_name,
     ("gate", "claim"): a_volume_whose_claim_is_gone,
@@ -273,3 +307,71 @@ def test_every_guard_has_its_story() -> None:
         for name in guards
     }
     assert set(STORIES) | {("seed", "current"), ("seed", "accepted")} == known
+
+
+def moved_while_its_signer_lives(world: World) -> str | None:
+    """The operator moves K to another volume; its signer is cut off from the chain, so nobody sees it."""
+    world.hidden = set(world.signed)
+    world.boot("second")
+    world.make("second-vol")
+    world.attach("second-vol", "second")
+    refused = world.deploy("vol", "old", OTHER)
+    assert refused is not None
+    assert "holds" in refused
+    return world.deploy("second-vol", "second", K)
+
+
+def test_a_key_stays_registered_until_its_signer_runs_without_it() -> None:
+    world = begun()
+    assert "registered on volume vol too" in (moved_while_its_signer_lives(world) or "")
+    run_for(world, 2)
+    world.disks["vol"].keys.discard(K)
+    assert world.deploy("vol", "old", OTHER) is None
+    assert world.deploy("second-vol", "second", K) is None
+    run_for(world, 4)
+
+
+def test_a_toolkit_that_forgot_it_at_once_would_let_it_sign_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = begun()
+    register = world.register
+    monkeypatch.setattr(
+        world,
+        "register",
+        lambda told: register(replace(told, keys=frozenset({OTHER})) if told.volume == "vol" else told),
+    )
+    with pytest.raises(DoubleSignError):  # noqa: PT012 - the story itself may end in it
+        moved_while_its_signer_lives(world)
+        run_for(world, 4)
+
+
+def test_a_key_that_comes_back_to_a_volume_has_not_begun_there() -> None:
+    world = begun()
+    world.disks["vol"].keys.discard(K)
+    assert world.deploy("vol", "old", OTHER) is None
+    assert world.metadata["vol"].begun == {OTHER}
+    world.disks["vol"].keys.discard(OTHER)
+    assert world.deploy("vol", "old", K) is None
+    assert (world.disks["vol"].claim or {})["begun"] == [K]
+
+
+def test_a_claim_that_the_cloud_has_forgotten_counts_by_its_file() -> None:
+    world = begun()
+    del world.metadata["vol"]
+    noted = signer.Claim("old", 7)
+    world.boot("new")
+    world.writes.clear()
+    with pytest.raises(StakeyardError, match="server old holds the claim and is ACTIVE"):
+        take(world, "vol", "new", frozenset({K}), lambda _line: None, noted=noted)
+    assert take(world, "vol", "old", frozenset({K}), lambda _line: None, noted=noted) == signer.Claim("old", 7)
+
+
+@pytest.mark.parametrize(("target", "accept", "taken"), [(9, False, True), (8, False, False), (8, True, True)])
+def test_a_backup_from_before_what_was_asked_about_is_an_old_one(target: int, accept: bool, taken: bool) -> None:
+    """The chain showed nothing of the key since epoch 10; a message of epoch 9 would have been in its blocks."""
+    record = signer.Record(True, {}, {"target": 20}, reach={"target": 9})
+    history = {K: {"target": target}}
+    gone = signer.ServerView("old", None, 0.0)
+    question = signer.Seeding(
+        frozenset({K}), history, signer.raised(frozenset({K}), history, record), record, gone, 2, 100.0, accept, 0.0
+    )
+    assert (signer.refusal(signer.SEED, question) is None) == taken

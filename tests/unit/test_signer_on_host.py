@@ -12,24 +12,25 @@ from stacks.signer import fingerprint
 from tests.signer.parts import ROLE, claim_module, gate
 
 VOLUME, SERVER, OTHER = "volume-1", "server-1", "server-2"
-WANTED = {"format": 1, "volume": VOLUME, "server": SERVER, "generation": 3, "keys": ["aa"]}
+WANTED = {"format": 2, "volume": VOLUME, "server": SERVER, "generation": 3, "keys": ["aa"]}
 
 
 def claim(**changes: Any) -> dict[str, Any]:
-    return {**WANTED, "begun": True, **changes}
+    return {**WANTED, "begun": ["aa"], **changes}
 
 
 @pytest.mark.parametrize(
     ("found", "new", "expected"),
     [
-        (None, True, claim(begun=False)),
+        (None, True, claim(begun=[])),
         (claim(server=OTHER, generation=2), False, claim()),
         (claim(server=None, generation=2), False, claim()),
         (claim(), False, claim()),
         (claim(server=None), False, claim()),
-        (claim(keys=["aa", "bb"]), False, claim()),
+        (claim(keys=["aa", "bb"], begun=["aa", "bb"]), False, claim()),
+        (claim(keys=["bb"], begun=["bb"]), False, claim(begun=[])),
     ],
-    ids=["first", "moved", "released before", "the same", "released and taken again", "fewer keys"],
+    ids=["first", "moved", "released before", "the same", "released and taken again", "fewer keys", "other keys"],
 )
 def test_a_claim_is_written_where_the_volume_agrees(found: Any, new: bool, expected: dict[str, Any]) -> None:
     assert claim_module.decide(found, WANTED, new) == expected
@@ -42,7 +43,7 @@ def test_a_claim_is_written_where_the_volume_agrees(found: Any, new: bool, expec
         (claim(volume="volume-2"), "this is the claim of volume volume-2"),
         (claim(generation=4, server=OTHER), "the claim has moved on (generation 4, not 3)"),
         (claim(server=OTHER), "server server-2 holds the claim of this generation"),
-        (claim(format=2), "the claim has format 2"),
+        (claim(format=1), "the claim has format 1"),
     ],
 )
 def test_a_claim_is_never_written_over_one_that_says_otherwise(found: Any, sentence: str) -> None:
@@ -89,6 +90,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (mount / "keys").mkdir(parents=True)
     (mount / "keys" / "0xabc1.json").write_text("{}")
     (mount / "history").touch()
+    (mount / "wallet").write_text('{"abc1": "digest"}')
+    (mount / "known").write_text('["abc1", "dead"]')
     device.touch()
     (tmp_path / "by-id").mkdir()
     (tmp_path / "by-id" / f"virtio-{VOLUME}").symlink_to(device)
@@ -96,7 +99,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "dmi").mkdir()
     (tmp_path / "dmi" / "product_name").write_text("OpenStack Nova\n")
     (tmp_path / "dmi" / "product_uuid").write_text(f"{SERVER.upper()}\n")
-    claim_module.write(mount / "claim.json", claim(keys=[fingerprint("abc1")], begun=False))
+    claim_module.write(mount / "claim.json", claim(keys=[fingerprint("abc1")], begun=[]))
     monkeypatch.setattr(gate, "BY_ID", tmp_path / "by-id")
     monkeypatch.setattr(gate, "SERVER", tmp_path / "server-id")
     monkeypatch.setattr(gate, "DMI", tmp_path / "dmi")
@@ -107,6 +110,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def ask(host: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     mount = host / "keys-volume"
     words = ["gate", "--mount", mount, "--volume", VOLUME, "--keys", mount / "keys", "--history", mount / "history"]
+    words += ["--used", mount / "wallet", "--known", mount / "known"]
     monkeypatch.setattr("sys.argv", [str(word) for word in words])
     status: int = gate.main()
     return status
@@ -115,7 +119,7 @@ def ask(host: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 def test_the_gate_opens_and_notes_that_signing_has_begun(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (host / "keys-volume" / "history").unlink()
     assert ask(host, monkeypatch) == 0
-    assert json.loads((host / "keys-volume" / "claim.json").read_text())["begun"] is True
+    assert json.loads((host / "keys-volume" / "claim.json").read_text())["begun"] == [fingerprint("abc1")]
     assert ask(host, monkeypatch) == 1, "the history is not there although signing has begun"
 
 
@@ -128,6 +132,13 @@ def test_the_gate_opens_and_notes_that_signing_has_begun(host: Path, monkeypatch
         ("echo server-9 > server-id", "server server-1 holds the claim and this is server server-9"),
         ("rm server-id", "this is server unknown"),
         ("echo server-9 > dmi/product_uuid", "this machine is server server-9: its system disk is a copy"),
+        (
+            """echo '{"abc1": "", "dead": ""}' > keys-volume/wallet""",
+            f"the signer still holds key {fingerprint('dead')}",
+        ),
+        ("echo '[]' > keys-volume/known", f"the history does not know key {fingerprint('abc1')}"),
+        ("rm keys-volume/wallet", "the key volume could not be read or written"),
+        ("echo nothing > keys-volume/known", "known cannot be understood"),
         ("touch keys-volume/keys/0xdead.json", f"holds key {fingerprint('dead')}, which is not in the claim"),
     ],
 )

@@ -1,6 +1,7 @@
 """The signer's part of a convergence: the claim, and what keys start with on a volume that has no history."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,11 +15,12 @@ from stacks.role_library import load
 from stacks.signer import Claim, Registration, ServerView, VolumeView, fingerprint
 from stacks.signing import RESTORE
 
-KEY = "0x" + "a9" * 48
+KEY, MORE = "0x" + "a9" * 48, "0x" + "b9" * 48
 ROOT = "0x" + "11" * 32
 INPUTS: dict[str, Any] = {
     "name": "validator-1",
     "server_id": "new",
+    "variables": {"stakeyard_volumes": {"keys": {"device_id": "vol", "mount": "/var/lib/keys"}}},
     "signer": {
         "kind": "ethereum_validator",
         "volume_id": "vol",
@@ -36,7 +38,6 @@ class Cloud:
     def __init__(self) -> None:
         self.registered = Registration("vol", frozenset({fingerprint(KEY)}), Claim(None, 0))
         self.status: str | None = "ACTIVE"
-        self.has_begun = False
         self.clock = 0.0
 
     def registrations(self) -> tuple[Registration, ...]:
@@ -60,11 +61,17 @@ class Cloud:
     def sleep(self, seconds: float) -> None:
         self.clock += seconds
 
-    def begun(self, volume: str) -> bool:
-        return self.has_begun
 
-    def begin(self, volume: str) -> None:
-        self.has_begun = True
+class Host:
+    """The node's host; `claim` is what is noted on its key volume, None where that is not mounted."""
+
+    def __init__(self, claim: object = None) -> None:
+        self.claim, self.commands = claim, list[str]()
+
+    def run(self, name: str, command: str) -> SimpleNamespace:
+        self.commands.append(command)
+        text = self.claim if isinstance(self.claim, str) else json.dumps(self.claim)
+        return SimpleNamespace(returncode=0 if self.claim else 32, stdout=text)
 
 
 @pytest.fixture
@@ -78,6 +85,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "present": {"source": 9, "target": 11, "slot": 340},
         "quiet_epochs": None,
         "quiet_seconds": None,
+        "reach": {},
     }
     asked: list[tuple[str, ...]] = []
     record["asked"] = asked
@@ -91,17 +99,22 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return record
 
 
-def prepare(cloud: Cloud) -> dict[str, Any]:
+def prepare(cloud: Cloud, host: Host | None = None, *keys: str) -> dict[str, Any]:
     quiet = Report(lambda _line: None, lambda _line: None)
-    made: dict[str, Any] = signing.prepare(INPUTS, SimpleNamespace(), quiet, cloud)  # type: ignore[arg-type]
+    inputs = {**INPUTS, "signer": {**INPUTS["signer"], "public_keys": list(keys)}} if keys else INPUTS
+    made: dict[str, Any] = signing.prepare(inputs, host or Host(), quiet, cloud)  # type: ignore[arg-type]
     return made
+
+
+def marks_of(made: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = load("ethereum_validator", "signer").marks(made["stakeyard_history"].encode())
+    return found
 
 
 def test_new_keys_get_a_claim_and_a_history_that_begins_now(shown: dict[str, Any]) -> None:
     made = prepare(Cloud())
     assert made["stakeyard_claim"] == {"server": "new", "generation": 1, "keys": [fingerprint(KEY)], "new": True}
-    marks = load("ethereum_validator", "signer").marks(made["stakeyard_history"].encode())
-    assert marks == {fingerprint(KEY): {"source": 9, "target": 11, "slot": 340}}
+    assert marks_of(made) == {fingerprint(KEY): {"source": 9, "target": 11, "slot": 340}}
     ((host, role, module, *words),) = shown["asked"]
     assert (host, role, module) == ("validator-1", "ethereum_validator", "stakeyard_ethereum.remote")
     assert words[0] == "record"
@@ -110,11 +123,69 @@ def test_new_keys_get_a_claim_and_a_history_that_begins_now(shown: dict[str, Any
 
 def test_keys_that_have_begun_keep_the_history_on_their_volume(shown: dict[str, Any]) -> None:
     cloud = Cloud()
-    cloud.has_begun = True
+    prepare(cloud)
+    signing.finish(INPUTS, cloud)  # type: ignore[arg-type]
+    shown["asked"].clear()
     made = prepare(cloud)
     assert "stakeyard_history" not in made
     assert made["stakeyard_claim"]["new"] is False
     assert shown["asked"] == []
+
+
+def test_a_key_that_comes_to_them_is_asked_about_alone(shown: dict[str, Any]) -> None:
+    cloud = Cloud()
+    prepare(cloud)
+    signing.finish(INPUTS, cloud)  # type: ignore[arg-type]
+    shown["asked"].clear()
+    made = prepare(cloud, None, KEY, MORE)
+    assert set(marks_of(made)) == {fingerprint(MORE)}
+    assert made["stakeyard_claim"]["new"] is False
+    assert shown["asked"][0][-1] == f"--key={MORE.removeprefix('0x')}"
+    shown |= {"seen": {fingerprint(MORE): {"source": 9, "target": 10}}, "quiet_epochs": 0, "quiet_seconds": 5.0}
+    with pytest.raises(StakeyardError, match="may still be alive"):
+        prepare(cloud, None, KEY, MORE)
+
+
+NOTED = {"volume": "vol", "server": "new", "generation": 1, "keys": [fingerprint(KEY)], "begun": [fingerprint(KEY)]}
+
+
+def test_a_signer_that_began_before_the_cloud_heard_of_it_goes_on(shown: dict[str, Any]) -> None:
+    """The roles failed after its start: by now the chain shows its own votes."""
+    cloud, host = Cloud(), Host(NOTED)
+    prepare(cloud)
+    shown |= {"seen": {fingerprint(KEY): {"source": 9, "target": 10}}, "quiet_epochs": 0, "quiet_seconds": 5.0}
+    made = prepare(cloud, host)
+    assert "stakeyard_history" not in made
+    assert made["stakeyard_claim"]["new"] is False
+    assert host.commands == ["sudo sh -c 'mountpoint -q /var/lib/keys && cat /var/lib/keys/claim.json'"]
+
+
+@pytest.mark.parametrize("noted", [{**NOTED, "volume": "clone"}, {**NOTED, "begun": True}, "{", [], "null"])
+def test_a_note_that_is_not_this_volume_s_proves_nothing(shown: dict[str, Any], noted: object) -> None:
+    shown |= {"seen": {fingerprint(KEY): {"source": 9, "target": 10}}, "quiet_epochs": 0, "quiet_seconds": 5.0}
+    with pytest.raises(StakeyardError, match="may still be alive"):
+        prepare(Cloud(), Host(noted))
+
+
+def test_a_claim_that_the_cloud_forgot_is_taken_from_the_volume(shown: dict[str, Any]) -> None:
+    cloud = Cloud()
+    with pytest.raises(StakeyardError, match="server old holds the claim and is ACTIVE"):
+        prepare(cloud, Host({**NOTED, "server": "old", "generation": 5}))
+    cloud.status = None
+    assert prepare(cloud, Host({**NOTED, "server": "old", "generation": 5}))["stakeyard_claim"]["generation"] == 6
+
+
+def test_only_keys_that_its_signer_lets_go_are_free(shown: dict[str, Any]) -> None:
+    cloud: Any = Cloud()
+    both = frozenset(map(fingerprint, (KEY, MORE)))
+    prepare(cloud, None, KEY, MORE)
+    prepare(cloud)
+    assert cloud.registered.keys == both
+    signing.finish(INPUTS, cloud)
+    assert cloud.registered.keys == cloud.registered.begun == {fingerprint(KEY)}
+    cloud.registered = replace(cloud.registered, claim=Claim("other", 9))
+    with pytest.raises(StakeyardError, match="the claim on key volume vol was taken from server new"):
+        signing.finish(INPUTS, cloud)
 
 
 def test_keys_that_the_chain_saw_a_moment_ago_do_not_start_anew(shown: dict[str, Any]) -> None:
@@ -144,8 +215,7 @@ def test_a_current_backup_is_taken_once_the_last_server_is_deleted(
     with pytest.raises(StakeyardError, match="may still be alive: delete its server"):
         prepare(cloud)
     cloud.status = None
-    marks = load("ethereum_validator", "signer").marks(prepare(cloud)["stakeyard_history"].encode())
-    assert marks == {fingerprint(KEY): {"source": 9, "target": 11, "slot": 340}}
+    assert marks_of(prepare(cloud)) == {fingerprint(KEY): {"source": 9, "target": 11, "slot": 340}}
 
 
 def test_an_old_backup_is_refused_and_accepted_only_with_both(

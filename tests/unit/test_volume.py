@@ -15,8 +15,8 @@ DEVICE = Path("/dev/disk/by-id/virtio-2a7f3e10-0c4e-4b52-9")
 class Module:
     """Stands for AnsibleModule: remembers the commands, answers blkid."""
 
-    def __init__(self, mount: Path, blkid: tuple[int, str], check: bool = False) -> None:
-        self.params = {"device_id": ID, "path": str(mount), "label": "chain", "wait": 0}
+    def __init__(self, mount: Path, blkid: tuple[int, str], check: bool = False, may_format: bool = True) -> None:
+        self.params = {"device_id": ID, "path": str(mount), "label": "chain", "wait": 0, "format": may_format}
         self.blkid, self.check_mode = blkid, check
         self.commands: list[list[str]] = []
 
@@ -59,6 +59,14 @@ def test_a_blank_volume_is_formatted_once_and_mounted(mount: Path) -> None:
     assert fake.programs == ["blkid", "mkfs.ext4", "systemctl", "systemctl"]
     unit = next((mount.parent / "units").iterdir())
     assert f"Where={mount}\nType=ext4\nOptions=noatime,nodev,nosuid,noexec" in unit.read_text()
+
+
+def test_a_volume_that_has_been_in_use_is_never_formatted(mount: Path) -> None:
+    fake = Module(mount, BLANK, may_format=False)
+    with pytest.raises(module.RefusalError, match="shows no file system although it has been in use"):
+        module.run(fake)
+    assert fake.programs == ["blkid"]
+    assert module.run(Module(mount, OURS, may_format=False))["formatted"] is False
 
 
 def test_a_volume_of_ours_is_mounted_and_not_formatted(mount: Path) -> None:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ seeded: {description: Highest target epoch that was given; -1 when nothing was.,
 
 DATABASE = "validator.db"
 KNOWN = "known-keys.json"
+GIVEN = "given.sha256"
 LISTEN = "listen.json"
 
 
@@ -86,60 +87,74 @@ def known(database: Path) -> set[str]:
 
 
 def seed_for(text: str, missing: set[str], root: str) -> interchange.History:
-    """The part of a given history that the keys without one start with. Raises InterchangeError or ClientError."""
-    name = f"0x{min(missing)}"
+    """The given history, in which no key may be missing. Raises InterchangeError or ClientError."""
     if not text:
         raise client.ClientError(
-            f"{name} has no history of what it signed, and none was given: `stakeyard rebuild` restores one."
+            f"0x{min(missing)} has no history of what it signed, and none was given: let `pulumi up` decide with what "
+            "it starts."
         )
     given = interchange.parse(text.encode())
     if root and given.genesis_validators_root != root.lower():
         raise client.ClientError(f"the history is of the chain {given.genesis_validators_root}, not of {root}.")
-    part = interchange.History(given.genesis_validators_root, {key: given.keys.get(key, {}) for key in missing})
-    interchange.require_complete(part)
-    return part
+    lacking: dict[str, interchange.Marks] = {key: {} for key in missing if key not in given.keys}
+    interchange.require_complete(interchange.History(given.genesis_validators_root, {**given.keys, **lacking}))
+    return given
 
 
 def start(module: AnsibleModule) -> dict[str, Any]:
-    """See to it that each key has a history."""
-    database = Path(module.params["database"])
+    """See to it that each key has a history: its own where it has begun to sign here, else the one that is given."""
+    database, text = Path(module.params["database"]), module.params["history"]
     wanted = {interchange.public_key(key) for key in module.params["public_keys"]}
-    if wanted <= known(database):
+    if wanted <= known(database) and given_before(database, text):
         return {"changed": False, "needed": False, "seeded": -1}
     if module.check_mode:
         return {"changed": True, "needed": True, "seeded": -1}
-    there: Mapping[str, interchange.Marks] = {}
-    if (database / DATABASE).exists():
-        there = exported(module, database).keys
-    missing = {key for key in wanted if "target" not in there.get(key, {})}
-    target = -1
-    if missing:
-        history = seed_for(module.params["history"], missing, module.params["genesis_validators_root"])
-        target = max(marks["target"] for marks in history.keys.values())
-        # Noted first: a run that is killed after the import must not forget that these keys have to listen.
-        write(database.parent / LISTEN, json.dumps({"target": target}))
-        add(module, database, history)
-    write(database / KNOWN, json.dumps(sorted(wanted | known(database))))
+    client.unswapped(database)
+    if wanted <= known(database) and given_before(database, text):
+        return {"changed": False, "needed": False, "seeded": -1}
+    there = exported(module, database) if (database / DATABASE).exists() else None
+    missing = {key for key in wanted if there is None or "target" not in there.keys.get(key, {})}
+    if not missing and not text:
+        write(database / KNOWN, json.dumps(sorted(wanted | known(database))))
+        return {"changed": True, "needed": True, "seeded": -1}
+    given = seed_for(text, missing, module.params["genesis_validators_root"])
+    target = max(marks["target"] for marks in given.keys.values())
+    # Noted first: a run that is killed after the import must not forget that these keys have to listen.
+    write(database.parent / LISTEN, json.dumps({"target": target}))
+    make(module, database, interchange.merge([given, *([there] if there else [])]), digest(text))
     return {"changed": True, "needed": True, "seeded": target}
 
 
-def add(module: AnsibleModule, database: Path, history: interchange.History) -> None:
-    """Import into a copy of the database, look whether the client now has these marks, and take the copy."""
-    user = module.params["user"]
+def digest(text: str) -> str:
+    """What is kept of a history that was given."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def given_before(database: Path, text: str) -> bool:
+    """Whether this very history is in the database already, which has only risen since; also where none is given."""
+    note = database / GIVEN
+    return not text or (note.exists() and note.read_text() == digest(text))
+
+
+def make(module: AnsibleModule, database: Path, history: interchange.History, given: str) -> None:
+    """Import into a new database, look whether the client now has these marks, and put it in the old one's place.
+
+    Never into one that knows a key: that would not raise what it has (docs/decisions/0031-prysm-history.md).
+    """
+    user, keys = module.params["user"], {key: marks for key, marks in history.keys.items() if marks}
     fresh = database.with_name(f"{database.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    if database.exists():
-        shutil.copytree(database, fresh)
-    else:
-        fresh.mkdir(mode=0o700)
+    fresh.mkdir(mode=0o700)
     (fresh / DATABASE).touch(mode=0o600)
-    for path in (fresh, *fresh.iterdir()):
+    for path in (fresh, fresh / DATABASE):
         client.give(path, user)
-    imported(module, fresh, interchange.minimal(history))
+    imported(module, fresh, interchange.minimal(interchange.History(history.genesis_validators_root, keys)))
     found = exported(module, fresh)
-    for key, marks in history.keys.items():
+    for key, marks in keys.items():
         if found.keys.get(key) != marks or found.genesis_validators_root != history.genesis_validators_root:
             raise client.ClientError(f"0x{key}: the client did not take the history that was given: it is not started.")
+    write(fresh / KNOWN, json.dumps(sorted(keys)))
+    write(fresh / GIVEN, given)
     client.swap(fresh, database)
 
 

@@ -44,6 +44,9 @@ claim: {description: The claim on the volume., type: dict, returned: success}
 """
 
 
+FORMAT = 2
+
+
 class RefusalError(Exception):
     """One sentence for the operator."""
 
@@ -53,10 +56,10 @@ def decide(found: Mapping[str, Any] | None, wanted: Mapping[str, Any], new: bool
     if found is None:
         if not new:
             raise RefusalError(
-                "the volume has no claim although it should: it was wiped or is another one; restore the keys' history "
-                "with `stakeyard rebuild`."
+                "the volume has no claim although it should: it was wiped or is another one; attach the right one, or "
+                "give it up as docs/rebuild.md says."
             )
-        return {**wanted, "begun": False}
+        return {**wanted, "begun": []}
     if found.get("format") != wanted["format"]:
         raise RefusalError(f"the claim has format {found.get('format')}, which this version does not know: update it.")
     if found.get("volume") != wanted["volume"]:
@@ -65,12 +68,13 @@ def decide(found: Mapping[str, Any] | None, wanted: Mapping[str, Any], new: bool
         )
     if found["generation"] > wanted["generation"]:
         raise RefusalError(
-            f"the claim has moved on (generation {found['generation']}, not {wanted['generation']}): run `pulumi up`."
+            f"the claim has moved on (generation {found['generation']}, not {wanted['generation']}): run `pulumi up` "
+            "again."
         )
     if found["generation"] == wanted["generation"] and found.get("server") not in (wanted["server"], None):
         raise RefusalError(f"server {found['server']} holds the claim of this generation: look at who wrote it.")
-    # Released and not claimed since: who is named for this generation may take it again.
-    return {**wanted, "begun": bool(found.get("begun"))}
+    # Released and not claimed since: who is named for this generation may take it again. A key that was away is new.
+    return {**wanted, "begun": sorted(set(found["begun"]) & set(wanted["keys"]))}
 
 
 def release(found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +95,7 @@ def read(path: Path) -> dict[str, Any] | None:
     except ValueError:
         claim = None
     if not isinstance(claim, dict) or not isinstance(claim.get("generation"), int):
-        raise RefusalError(f"{path} cannot be understood: restore the keys' history with `stakeyard rebuild`.")
+        raise RefusalError(f"{path} cannot be understood: mend it, or give the volume up as docs/rebuild.md says.")
     return claim
 
 
@@ -116,7 +120,7 @@ def run(parameters: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         raise RefusalError(f"{path.parent} is no mounted volume: a claim is never written to the system disk.")
     found = read(path)
     wanted = {
-        "format": 1,
+        "format": FORMAT,
         "volume": parameters["volume"],
         "server": parameters["server"],
         "generation": parameters["generation"],

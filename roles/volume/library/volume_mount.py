@@ -20,6 +20,7 @@ options:
   device_id: {description: Id of the volume in the cloud., type: str, required: true}
   path: {description: Where to mount it., type: path, required: true}
   label: {description: Label of a new file system (at most 16 characters)., type: str, default: stakeyard}
+  format: {description: Whether a blank volume may be given a file system., type: bool, default: true}
   wait: {description: Seconds to wait for the device., type: int, default: 60}
 author: [Stakeyard]
 """
@@ -61,14 +62,20 @@ def device_of(device_id: str) -> Path:
     return BY_ID / f"virtio-{device_id[:20]}"
 
 
-def decide(status: int, output: str, device: Path) -> str:
+def decide(status: int, output: str, device: Path, may_format: bool) -> str:
     """What to do with a device from blkid's answer to a low-level probe: `format` or `mount`; else a refusal.
 
-    blkid ends with 2 when it finds no signature at all and with 8 when it finds several that contradict each other.
+    blkid ends with 2 when it finds no signature at all, or cannot read any, and with 8 when it finds several that
+    contradict each other.
     """
     found = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
     if status == 2 and not found:
-        return "format"
+        if may_format:
+            return "format"
+        raise RefusalError(
+            f"{device} shows no file system although it has been in use: it is not touched; look at the volume and "
+            "repair its file system (`e2fsck`), or attach the right one."
+        )
     if status == 0 and found.get("TYPE") == "ext4" and "PTTYPE" not in found:
         return "mount"
     holds = found.get("TYPE") or (f"a {found['PTTYPE']} partition table" if "PTTYPE" in found else "unclear signatures")
@@ -124,7 +131,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     action = "mount"
     if not current:
         status, output, _ = module.run_command(["blkid", "-p", "-o", "export", str(device)])
-        action = decide(status, output, device)
+        action = decide(status, output, device, module.params["format"])
         if mount.is_dir() and any(mount.iterdir()):
             raise RefusalError(
                 f"{mount} on the root disk is not empty: move its content away, the volume would hide it."
@@ -150,6 +157,7 @@ def main() -> None:
             "device_id": {"type": "str", "required": True},
             "path": {"type": "path", "required": True},
             "label": {"type": "str", "default": "stakeyard"},
+            "format": {"type": "bool", "default": True},
             "wait": {"type": "int", "default": 60},
         },
         supports_check_mode=True,

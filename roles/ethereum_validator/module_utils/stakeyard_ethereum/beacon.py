@@ -105,9 +105,10 @@ def chain_of(beacon: Beacon) -> Chain:
 
 @dataclass(frozen=True)
 class Sync:
-    """How a node follows its chain: its head's slot, and whether it can be relied on for the present."""
+    """How a node follows its chain: its head's slot, the present one by its clock, and whether it can be relied on."""
 
     head_slot: int
+    present_slot: int
     synced: bool
 
 
@@ -121,7 +122,7 @@ def sync_of(beacon: Beacon, chain: Chain) -> Sync:
     try:
         head, distance = int(data["head_slot"]), int(data["sync_distance"])
         trouble = data["is_syncing"] or data.get("is_optimistic", True) or data.get("el_offline", False)
-        return Sync(head, not trouble and (head == 0 or distance < chain.slots_per_epoch))
+        return Sync(head, head + distance, not trouble and (head == 0 or distance < chain.slots_per_epoch))
     except (KeyError, ValueError, TypeError):
         raise BeaconError(f"beacon node {beacon.url} does not say how far it is: ask another.") from None
 

@@ -56,11 +56,21 @@ def run(module: Any, user: str, work: Path, command: Sequence[str], what: str) -
 
 
 def swap(fresh: Path, path: Path) -> None:
-    """Put a folder in the place of another; a run that is killed in between leaves none, and the next makes it."""
-    old = path.with_name(f"{path.name}.old")
+    """Put a folder in the place of another; a run that is killed in between leaves none: see `unswapped`."""
+    old = _before(path)
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         path.rename(old)
     fresh.rename(path)
     os.sync()
     shutil.rmtree(old, ignore_errors=True)
+
+
+def unswapped(path: Path) -> None:
+    """Put back what was there before a swap that was killed between its two steps."""
+    if not path.exists() and _before(path).exists():
+        _before(path).rename(path)
+
+
+def _before(path: Path) -> Path:
+    return path.with_name(f"{path.name}.old")

@@ -30,6 +30,8 @@ class ChainRecord:
     present: Mapping[str, int] = field(default_factory=dict)
     quiet_epochs: int | None = None
     quiet_seconds: float | None = None
+    reach: Mapping[str, int] = field(default_factory=dict)
+    """The least marks of a history after which every message was looked for; of a lower one nothing is proven."""
 
 
 def record(endpoints: Iterable[str], keys: Iterable[str], since: int, now: float | None = None) -> ChainRecord:
@@ -59,9 +61,15 @@ def _ask(beacon: Beacon, keys: list[str], since: int, now: float) -> ChainRecord
     if not reader.synced:
         return ChainRecord(False, chain.genesis_validators_root, since)
     slot = max(head, chain.slot_at(now))
+    if abs(chain.slot_at(now) - reader.present) > chain.slots_per_epoch:
+        # Marks of a future that nobody lives in would stop the keys until it comes.
+        raise BeaconError(
+            f"this host's clock and that of beacon node {beacon.url} differ by more than an epoch: set the wrong one."
+        )
     first = since if since >= 0 else max(0, chain.epoch_of(slot) + since)
     # A vote of an epoch may be included until the end of the next (EIP-7045): what is seen is sorted by its own slot.
     reader.read(first * chain.slots_per_epoch, head)
+    reader.require_whole()
     signed = reader.read_pools()
     latest = max((message.slot for message in signed.messages()), default=0)
     seen = _seen(signed, by_index)
@@ -73,6 +81,8 @@ def _ask(beacon: Beacon, keys: list[str], since: int, now: float) -> ChainRecord
         present=_present(beacon, chain, slot),
         quiet_epochs=max(0, chain.epoch_of(head) - chain.epoch_of(latest)) if seen else None,
         quiet_seconds=max(0.0, chain.time_of(head) - chain.time_of(latest)) if seen else None,
+        # Votes for the first epoch are in its own blocks or later ones.
+        reach={TARGET: first - 1} if first > 0 else {},
     )
 
 
@@ -119,6 +129,7 @@ def _together(answers: list[ChainRecord]) -> ChainRecord:
         present=highest(*(answer.present for answer in answers)),
         quiet_epochs=min(epochs, default=None),
         quiet_seconds=min(seconds, default=None),
+        reach=highest(*(answer.reach for answer in answers)),
     )
 
 

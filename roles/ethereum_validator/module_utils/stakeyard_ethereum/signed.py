@@ -59,8 +59,9 @@ class Reader:
         self.beacon, self.wanted = beacon, wanted
         self.chain: Chain = chain_of(beacon)
         sync = sync_of(beacon, self.chain)
-        self.head, self.synced = sync.head_slot, sync.synced
+        self.head, self.present, self.synced = sync.head_slot, sync.present_slot, sync.synced
         self.found = Signed()
+        self._lowest: tuple[int, str] | None = None  # slot and parent of the earliest canonical block that was read
         self._committees: dict[int, Mapping[tuple[int, int], list[int]]] = {}
 
     def read(self, first: int, last: int) -> Signed:
@@ -70,6 +71,20 @@ class Reader:
                 for header in self.beacon.get(f"/eth/v1/beacon/headers?slot={slot}") or ():
                     self._block(header)
         return self.found
+
+    def require_whole(self) -> None:
+        """Raises BeaconError where the node lacks blocks of the time that was read: an empty slot would look the same.
+
+        One that began at a checkpoint has none of the time before it, unless it fetched them since.
+        """
+        if self._lowest is None:
+            return
+        slot, parent = self._lowest
+        if self.beacon.get(f"/eth/v1/beacon/headers/{parent}") is None:
+            raise BeaconError(
+                f"beacon node {self.beacon.url} has no blocks before slot {slot}, so it cannot say who was silent: ask "
+                "one that has, or wait until it has followed the chain for longer."
+            )
 
     def read_pools(self) -> Signed:
         """All that waits to be included. A node without such a pool has nothing to show."""
@@ -92,7 +107,10 @@ class Reader:
         root, canonical = entry["root"], bool(entry["canonical"])
         self.found.blocks += 1
         self.found.orphans += not canonical
-        self._proposal(entry["header"]["message"])
+        message = entry["header"]["message"]
+        if canonical and (self._lowest is None or int(message["slot"]) < self._lowest[0]):
+            self._lowest = int(message["slot"]), str(message["parent_root"])
+        self._proposal(message)
         block = self.beacon.get(f"/eth/v1/beacon/blinded_blocks/{root}")
         if block is None:
             raise BeaconError(f"beacon node {self.beacon.url} names block {root} and does not have it: ask another.")
