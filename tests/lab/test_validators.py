@@ -270,7 +270,7 @@ def test_a_lost_key_volume_and_old_backups(drills: Drills, cloud: Any) -> None:
     assert f"backup {backups[0]} of validator-1 is older than {backups[1]}" in older.text
     newest = stakeyard(drills.workspace, ["rebuild", "validator-1"])
     assert newest.status == 1
-    assert "the chain shows newer messages of key" in newest.text
+    assert "may have signed more than this history has" in newest.text
     run = stakeyard(drills.workspace, ["rebuild", "validator-1", "--accept-older-backup"])
     while run.status != 0 and "both must hold" in run.text:  # the keys were not silent for long enough
         time.sleep(30)

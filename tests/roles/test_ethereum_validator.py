@@ -182,6 +182,8 @@ def validator(devnet: Path, beacon: Machine, history: str, make_host: Callable[[
 
 
 STRANGER = public_key_of(99)
+KNOWN = f"{MOUNT}/client/known-keys.json"
+OTHER = "11111111-2222-4333-8444-555555555555"
 REFUSED: dict[str, tuple[Callable[[Validator], dict[str, Any]], str]] = {
     "no fee recipient": (
         lambda _: {"ethereum_validator_fee_recipient": ""},
@@ -325,15 +327,36 @@ def test_a_keystore_that_was_copied_to_the_volume_stops_it(running: Validator) -
     assert running.machine.root(f"systemctl is-active {UNIT}").strip() == "active"
 
 
+def test_a_key_is_not_signed_with_before_its_history_is_settled(running: Validator) -> None:
+    """The run that adds it ends at its history; whoever starts the client then starts it with the keys that it had."""
+    machine, known = running.machine, running.variables
+    added = [*known["stakeyard_signing_keys"], f"0x{STRANGER}"]
+    own = {"keystore": keystore_of(99, f"{CANARY}-1"), "password": f"{CANARY}-1"}
+    with pytest.raises(StakeyardError, match=f"0x{STRANGER} has no history of what it signed"):
+        running.converge(
+            stakeyard_signing_keys=added,
+            stakeyard_claim=claim(added, new=False),
+            ethereum_validator_keystores=[*known["ethereum_validator_keystores"], own],
+        )
+    running.start_by_hand()
+    assert STRANGER not in machine.root(f"cat {MOUNT}/wallet/made-from.json")
+    machine.root(f"rm {MOUNT}/keys/{STRANGER}.json {MOUNT}/keys/{STRANGER}.password")
+    running.converge()
+    assert json.loads(machine.root(f"cat {MOUNT}/claim.json"))["begun"] == sorted(
+        map(fingerprint, known["stakeyard_signing_keys"])
+    )
+
+
 @pytest.mark.parametrize(
     ("spoil", "mend", "sentence"),
     [
+        (f"mv {KNOWN} /run/; echo '[]' > {KNOWN}", f"mv /run/known-keys.json {KNOWN}", "the history does not know key"),
         ("echo other > /etc/stakeyard/server-id", f"echo {SERVER} > /etc/stakeyard/server-id", "this is server other"),
         (f"mv {MOUNT}/claim.json /run/", f"mv /run/claim.json {MOUNT}/", "claim.json is missing"),
         (f"mv {MOUNT}/client/validator.db /run/", f"mv /run/validator.db {MOUNT}/client/", "no history yet"),
         (f"echo '{{}}' > {MOUNT}/listen.json", f"rm {MOUNT}/listen.json", "listen for another signer"),
     ],
-    ids=["another server", "no claim", "no history", "still listening"],
+    ids=["unknown to the history", "another server", "no claim", "no history", "still listening"],
 )
 def test_it_does_not_start_by_hand_either(running: Validator, spoil: str, mend: str, sentence: str) -> None:
     running.machine.root(f"systemctl stop {UNIT}; {spoil}")
@@ -416,13 +439,31 @@ def test_another_server_takes_the_volume_and_its_history_over(running: Validator
     """The volume of a retired signer: nothing is seeded, and nothing is signed twice."""
     machine = running.machine
     before = signer.marks(machine.root(f"cat {MOUNT}/export/history.json").encode())
-    other = "11111111-2222-4333-8444-555555555555"
-    keys = running.variables["stakeyard_signing_keys"]
-    moved = claim(keys, server=other, generation=2, new=False)
+    moved = claim(running.variables["stakeyard_signing_keys"], server=OTHER, generation=2, new=False)
     running.converge(stakeyard_claim=moved)
     with pytest.raises(StakeyardError, match="the claim has moved on"):
         running.converge()
-    assert json.loads(machine.root(f"cat {MOUNT}/claim.json"))["server"] == other
+    assert json.loads(machine.root(f"cat {MOUNT}/claim.json"))["server"] == OTHER
     running.converge(entry="export", stakeyard_claim=moved)
     after = signer.marks(machine.root(f"cat {MOUNT}/export/history.json").encode())
     assert all(after[key][name] >= value for key, marks in before.items() for name, value in marks.items())
+
+
+def test_a_key_that_comes_back_starts_above_what_it_signed_elsewhere(running: Validator) -> None:
+    """By the client's own export: its old entries are gone, and the other keys' marks are where they were."""
+    machine, keys = running.machine, running.variables["stakeyard_signing_keys"]
+    export = f"cat {MOUNT}/export/history.json"
+    moved = claim(keys, server=OTHER, generation=2, new=False)
+    running.converge(entry="export", stakeyard_claim=moved)
+    text = machine.root(export)
+    before, back = signer.marks(text.encode()), fingerprint(keys[0])
+    elsewhere = {name: value + 1000 for name, value in before[back].items()}
+    root = json.loads(text)["metadata"]["genesis_validators_root"]
+    running.converge(
+        stakeyard_claim=moved, stakeyard_history=signer.seed(None, keys[:1], {back: elsewhere}, root).decode()
+    )
+    running.converge(entry="export", stakeyard_claim=moved)
+    after = signer.marks(machine.root(export).encode())
+    assert after[back] == elsewhere
+    assert all(after[key][name] >= value for key, marks in before.items() for name, value in marks.items())
+    assert machine.root(f"systemctl is-active {UNIT}").strip() == "active"
