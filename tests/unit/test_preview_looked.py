@@ -143,9 +143,6 @@ class Claims:
     def register(self, _registration: Registration) -> None:
         raise AssertionError("a look registers nothing")
 
-    def begin(self, _volume: str) -> None:
-        raise AssertionError("a look begins nothing")
-
 
 SIGNER = {"name": "n1", "cloud": "lab", "server_id": "s-1", "signer": {"volume_id": "v-1", "public_keys": ["0xab"]}}
 
