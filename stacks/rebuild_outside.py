@@ -27,6 +27,8 @@ from stacks.ssh import session
 from stacks.text import last_line
 from stacks.workspace import Workspace
 
+DUTY_EPOCHS = 2
+"""How far back the chain is asked for a first duty; a beacon node that began at a checkpoint knows no more."""
 DUTIES = 3
 """How often a kind's time for seeing its keys on chain is waited for: a history that came from a backup first listens
 for another signer, and so does the client when it starts."""
@@ -214,7 +216,7 @@ class World:
         kind = role_library.load(signer["kind"], "signer")
         asked = [f"--beacon={url}" for url in kind.endpoints(signer["uses"])]
         asked += [f"--key={key}" for key in signer["public_keys"]]
-        arguments = ["record", f"--epoch=-{signing.EPOCHS_BACK}", *asked]
+        arguments = ["record", f"--epoch=-{DUTY_EPOCHS}", *asked]
         with session([host_of(node.inputs, node.inputs)]) as opened:
             shown = remote.ask(opened, node.node, signer["kind"], kind.REMOTE, arguments)
         found: float | None = shown["quiet_seconds"] if shown["synced"] else None

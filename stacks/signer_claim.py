@@ -61,7 +61,7 @@ def take(
     """Make the volume's claim that of `server`, or refuse.
 
     `noted` is the claim in the file on the volume, where that can be read: it counts where the cloud has forgotten it.
-    Raises StakeyardError with what to do, having changed nothing but the registration.
+    Raises StakeyardError with what to do, having registered no further key.
     """
     found = cloud.registration(volume) or Registration(volume)
     held = noted if noted and noted.generation > found.claim.generation else found.claim
@@ -78,10 +78,15 @@ def take(
     others = cloud.registrations()
     # A claim that is there was looked at when it was taken: its registration has settled.
     listed = written + SETTLE_SECONDS if claimed else cloud.now()
-    require(REGISTER, Registering(replace(own, keys=keys), others, written, listed))
     holder = cloud.server(held.server) if held.server not in (None, server) else None
-    attached = cloud.volume(volume)
-    require(CLAIM, Claiming(server, held, holder, attached, cloud.now()))
+    try:
+        require(REGISTER, Registering(replace(own, keys=keys), others, written, listed))
+        require(CLAIM, Claiming(server, held, holder, cloud.volume(volume), cloud.now()))
+    except StakeyardError:
+        if found.keys != own.keys:
+            # What was not registered before is signed with by nobody here, and must not stand in another's way.
+            cloud.register(replace(own, keys=found.keys))
+        raise
     if claimed:
         return held
     if holder:

@@ -70,6 +70,7 @@ def prepare(inputs: Mapping[str, Any], opened: Session, report: Report, cloud: S
     registered = cloud.registration(volume)
     begun = (registered.begun if registered else frozenset()) | (noted.begun if noted else frozenset())
     granted = {"server": claim.server, "generation": claim.generation, "keys": sorted(keys), "new": not begun}
+    granted["begun"] = sorted(begun & keys)
     if keys <= begun:
         return {"stakeyard_claim": granted}
     report.progress("asking the chain about the keys")

@@ -219,7 +219,8 @@ class World:
         sentence: str | None = gate.refusal(facts)
         if sentence is None and disk is not None:
             disk.history = disk.history if disk.history is not None else {}
-            disk.claim = {**(disk.claim or {}), "begun": sorted((disk.claim or {}).get("keys", ()))}
+            noted = {"keys": [], "begun": [], **(disk.claim or {})}
+            disk.claim = {**noted, "begun": gate.begun(noted, None if disk.wallet is None else facts.used)}
             # A signer has the keys that were there when it started; its unit was guarded then.
             held = disk.keys if disk.wallet is None else disk.wallet
             there.signing = {key: disk.history.get(key, -1) for key in held}

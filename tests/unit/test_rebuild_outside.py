@@ -188,7 +188,7 @@ def test_silence_is_asked_of_the_node_and_means_nothing_without_a_synced_source(
     }
     node: Any = SimpleNamespace(node="n1", inputs=inputs)
     assert world(tmp_path).quiet(node) == 7.5
-    assert asked == [["record", f"--epoch=-{signing.EPOCHS_BACK}", "--beacon=http://10.0.0.9", "--key=0xab"]]
+    assert asked == [["record", f"--epoch=-{rebuild_outside.DUTY_EPOCHS}", "--beacon=http://10.0.0.9", "--key=0xab"]]
     shown["synced"] = False
     assert world(tmp_path).quiet(node) is None
 

@@ -36,6 +36,11 @@ def test_a_claim_is_written_where_the_volume_agrees(found: Any, new: bool, expec
     assert claim_module.decide(found, WANTED, new) == expected
 
 
+def test_what_the_cloud_knows_to_have_begun_is_not_forgotten() -> None:
+    """A key was taken out of the claim and came back before its signer had let go of it."""
+    assert claim_module.decide(claim(begun=[]), WANTED, False, ["aa", "bb"]) == claim()
+
+
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
@@ -61,7 +66,7 @@ def test_only_the_holder_releases() -> None:
 
 
 def test_a_claim_is_never_written_to_the_system_disk(tmp_path: Path) -> None:
-    parameters = {**WANTED, "path": str(tmp_path / "claim.json"), "new": True, "state": "held"}
+    parameters = {**WANTED, "begun": [], "path": str(tmp_path / "claim.json"), "new": True, "state": "held"}
     with pytest.raises(claim_module.RefusalError, match="is no mounted volume"):
         claim_module.run(parameters, check_mode=False)
     assert list(tmp_path.iterdir()) == []
@@ -123,6 +128,17 @@ def test_the_gate_opens_and_notes_that_signing_has_begun(host: Path, monkeypatch
     assert ask(host, monkeypatch) == 1, "the history is not there although signing has begun"
 
 
+def test_only_what_the_signer_holds_begins(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another key is in the claim already, and the run that would have settled its history was killed."""
+    mount, held = host / "keys-volume", fingerprint("abc1")
+    claim_module.write(mount / "claim.json", claim(keys=[held, fingerprint("dead")], begun=[held]))
+    assert ask(host, monkeypatch) == 0
+    assert json.loads((mount / "claim.json").read_text())["begun"] == [held]
+    (mount / "wallet").write_text('{"abc1": "digest", "dead": "digest"}')
+    assert ask(host, monkeypatch) == 0
+    assert json.loads((mount / "claim.json").read_text())["begun"] == sorted([held, fingerprint("dead")])
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
@@ -137,8 +153,8 @@ def test_the_gate_opens_and_notes_that_signing_has_begun(host: Path, monkeypatch
             f"the signer still holds key {fingerprint('dead')}",
         ),
         ("echo '[]' > keys-volume/known", f"the history does not know key {fingerprint('abc1')}"),
-        ("rm keys-volume/wallet", "the key volume could not be read or written"),
-        ("echo nothing > keys-volume/known", "known cannot be understood"),
+        ("rm keys-volume/wallet", "which keys the signer holds, or its history knows, cannot be read"),
+        ("echo nothing > keys-volume/known", "which keys the signer holds, or its history knows, cannot be read"),
         ("touch keys-volume/keys/0xdead.json", f"holds key {fingerprint('dead')}, which is not in the claim"),
     ],
 )

@@ -39,9 +39,10 @@ class Cloud:
         self.registered = Registration("vol", frozenset({fingerprint(KEY)}), Claim(None, 0))
         self.status: str | None = "ACTIVE"
         self.clock = 0.0
+        self.others: tuple[Registration, ...] = ()
 
     def registrations(self) -> tuple[Registration, ...]:
-        return (self.registered,)
+        return (self.registered, *self.others)
 
     def registration(self, volume: str) -> Registration:
         return self.registered
@@ -113,7 +114,13 @@ def marks_of(made: dict[str, Any]) -> dict[str, Any]:
 
 def test_new_keys_get_a_claim_and_a_history_that_begins_now(shown: dict[str, Any]) -> None:
     made = prepare(Cloud())
-    assert made["stakeyard_claim"] == {"server": "new", "generation": 1, "keys": [fingerprint(KEY)], "new": True}
+    assert made["stakeyard_claim"] == {
+        "server": "new",
+        "generation": 1,
+        "keys": [fingerprint(KEY)],
+        "new": True,
+        "begun": [],
+    }
     assert marks_of(made) == {fingerprint(KEY): {"source": 9, "target": 11, "slot": 340}}
     ((host, role, module, *words),) = shown["asked"]
     assert (host, role, module) == ("validator-1", "ethereum_validator", "stakeyard_ethereum.remote")
@@ -167,6 +174,16 @@ def test_a_note_that_is_not_this_volume_s_proves_nothing(shown: dict[str, Any], 
         prepare(Cloud(), Host(noted))
 
 
+def test_a_key_that_is_refused_is_not_registered(shown: dict[str, Any]) -> None:
+    """Else two nodes that were to swap their keys would stand in each other's way for ever."""
+    cloud = Cloud()
+    cloud.others = (Registration("elsewhere", frozenset({fingerprint(MORE)})),)
+    with pytest.raises(StakeyardError, match="is registered on volume elsewhere too"):
+        prepare(cloud, None, MORE)
+    assert cloud.registered.keys == {fingerprint(KEY)}
+    assert prepare(cloud)["stakeyard_claim"]["keys"] == [fingerprint(KEY)]
+
+
 def test_a_claim_that_the_cloud_forgot_is_taken_from_the_volume(shown: dict[str, Any]) -> None:
     cloud = Cloud()
     with pytest.raises(StakeyardError, match="server old holds the claim and is ACTIVE"):
@@ -181,6 +198,11 @@ def test_only_keys_that_its_signer_lets_go_are_free(shown: dict[str, Any]) -> No
     prepare(cloud, None, KEY, MORE)
     prepare(cloud)
     assert cloud.registered.keys == both
+    cloud.others = (Registration("elsewhere", frozenset({fingerprint(MORE)})),)
+    with pytest.raises(StakeyardError, match="is registered on volume elsewhere too"):
+        prepare(cloud, None, KEY, MORE)
+    assert cloud.registered.keys == both
+    cloud.others = ()
     signing.finish(INPUTS, cloud)
     assert cloud.registered.keys == cloud.registered.begun == {fingerprint(KEY)}
     cloud.registered = replace(cloud.registered, claim=Claim("other", 9))

@@ -178,6 +178,7 @@ def export(module: AnsibleModule) -> dict[str, Any]:
     file = Path(module.params["export"])
     if module.check_mode:
         return {"changed": False, "seeded": -1}
+    client.unswapped(Path(module.params["database"]))
     content = interchange.minimal(exported(module, Path(module.params["database"]))).decode()
     changed = not file.exists() or file.read_text() != content
     if changed:

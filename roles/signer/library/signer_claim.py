@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ options:
   server: {description: Id of the server in the cloud., type: str, required: true}
   generation: {description: Generation of the claim., type: int, required: true}
   keys: {description: Fingerprints of the keys., type: list, elements: str, required: true}
+  begun: {description: Keys that the cloud knows to sign with their history here., type: list, elements: str, default: []}
   new: {description: Whether the volume may be without a claim., type: bool, default: false}
   state: {description: Hold or release the claim., type: str, default: held, choices: [held, released]}
 author: [Stakeyard]
@@ -51,7 +52,9 @@ class RefusalError(Exception):
     """One sentence for the operator."""
 
 
-def decide(found: Mapping[str, Any] | None, wanted: Mapping[str, Any], new: bool) -> dict[str, Any]:
+def decide(
+    found: Mapping[str, Any] | None, wanted: Mapping[str, Any], new: bool, begun: Sequence[str] = ()
+) -> dict[str, Any]:
     """The claim that is to be on the volume. `found` is the one that is there. Raises RefusalError."""
     if found is None:
         if not new:
@@ -74,7 +77,7 @@ def decide(found: Mapping[str, Any] | None, wanted: Mapping[str, Any], new: bool
     if found["generation"] == wanted["generation"] and found.get("server") not in (wanted["server"], None):
         raise RefusalError(f"server {found['server']} holds the claim of this generation: look at who wrote it.")
     # Released and not claimed since: who is named for this generation may take it again. A key that was away is new.
-    return {**wanted, "begun": sorted(set(found["begun"]) & set(wanted["keys"]))}
+    return {**wanted, "begun": sorted({*found["begun"], *begun} & set(wanted["keys"]))}
 
 
 def release(found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,7 +129,10 @@ def run(parameters: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         "generation": parameters["generation"],
         "keys": sorted(parameters["keys"]),
     }
-    claim = release(found, wanted) if parameters["state"] == "released" else decide(found, wanted, parameters["new"])
+    if parameters["state"] == "released":
+        claim = release(found, wanted)
+    else:
+        claim = decide(found, wanted, parameters["new"], parameters["begun"])
     changed = claim != found
     if changed and not check_mode:
         write(path, claim)
@@ -142,6 +148,7 @@ def main() -> None:
             "server": {"type": "str", "required": True},
             "generation": {"type": "int", "required": True},
             "keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
+            "begun": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "new": {"type": "bool", "default": False},
             "state": {"type": "str", "default": "held", "choices": ["held", "released"]},
         },

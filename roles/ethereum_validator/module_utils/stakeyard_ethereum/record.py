@@ -40,11 +40,10 @@ def record(endpoints: Iterable[str], keys: Iterable[str], since: int, now: float
     `since` is the first epoch to look at; a negative one counts from the present. Nodes that cannot be reached or do
     not follow the head are left out. Raises BeaconError when none answers, or when they are on different chains.
     """
-    at = time.time() if now is None else now
     wanted, answers, problems = list(keys), [], []
     for url in endpoints:
         try:
-            answers.append(_ask(Beacon(url), wanted, since, at))
+            answers.append(_ask(Beacon(url), wanted, since, now))
         except BeaconError as error:
             problems.append(str(error))
     if not answers:
@@ -54,14 +53,15 @@ def record(endpoints: Iterable[str], keys: Iterable[str], since: int, now: float
     return _together([answer for answer in answers if answer.synced] or answers[:1])
 
 
-def _ask(beacon: Beacon, keys: list[str], since: int, now: float) -> ChainRecord:
+def _ask(beacon: Beacon, keys: list[str], since: int, now: float | None) -> ChainRecord:
     by_index = indices(beacon, keys)
     reader = Reader(beacon, by_index)
     chain, head = reader.chain, reader.head
     if not reader.synced:
         return ChainRecord(False, chain.genesis_validators_root, since)
-    slot = max(head, chain.slot_at(now))
-    if abs(chain.slot_at(now) - reader.present) > chain.slots_per_epoch:
+    present = chain.slot_at(time.time() if now is None else now)
+    slot = max(head, present)
+    if abs(present - reader.present) > chain.slots_per_epoch:
         # Marks of a future that nobody lives in would stop the keys until it comes.
         raise BeaconError(
             f"this host's clock and that of beacon node {beacon.url} differ by more than an epoch: set the wrong one."
