@@ -161,7 +161,7 @@ class Signers(RuleBasedStateMachine):
         world, registered = self.world, self.world.metadata.get(volume)
         noted = (world.disks[volume].claim or {}).get("begun", ())
         fresh = keys - (registered.begun if registered else frozenset()) - frozenset(noted)
-        return not fresh or world.restore(volume, fresh, {}, None) is None
+        return not fresh or world.restore(volume, fresh, {}, None, listens=True) is None
 
     @rule(data=st.data(), which=st.sampled_from(KEYS), accept=st.booleans())
     def restore(self, data: st.DataObject, which: str, accept: bool) -> None:
@@ -175,7 +175,8 @@ class Signers(RuleBasedStateMachine):
         world.attach(volume, server)
         holder = data.draw(st.sampled_from(sorted(world.servers)))
         past = {name: at for name, at in history.items() if name == which}
-        if world.restore(volume, frozenset({which}), past, self._holder(which) or holder, accept_older=accept) is None:
+        given = self._holder(which) or holder
+        if world.restore(volume, frozenset({which}), past, given, accept_older=accept, listens=True) is None:
             world.deploy(volume, server, which)
 
     def _holder(self, which: str) -> str | None:

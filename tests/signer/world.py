@@ -21,6 +21,8 @@ from tests.signer.parts import claim_module, gate
 EPOCH = 100.0
 """Seconds. A server needs as long from its start until its signer could sign."""
 SILENCE_EPOCHS, SILENCE_SECONDS = 2, 3 * EPOCH
+LISTEN_EPOCHS = 3
+"""Keys that were given a history are silent so long; then their client looks for another signer of theirs."""
 
 
 class DoubleSignError(AssertionError):
@@ -37,6 +39,8 @@ class Disk:
     """What its signer really signs with, where that is not the keystores themselves."""
     history: dict[str, int] | None = None
     claim: dict[str, Any] | None = None
+    seeded: dict[str, int] = field(default_factory=dict)
+    """The epoch in which keys were given a history; they listen after it."""
     reachable: set[str] = field(default_factory=set)
 
     def copy_to(self, other: "Disk") -> None:
@@ -238,7 +242,9 @@ class World:
             if server.signing is None or not server.running or self.time - server.started < EPOCH:
                 continue
             disk = server.disk
-            for key in sorted(server.signing):
+            if disk is not None and self._listens(disk, server, epoch):
+                continue
+            for key in sorted(server.signing or ()):
                 if server.signing[key] >= epoch:
                     continue
                 server.signing[key] = epoch
@@ -247,6 +253,18 @@ class World:
                 if (key, epoch) in self.signed:
                     raise DoubleSignError(f"key {key}, epoch {epoch}: {self.signed[key, epoch]} and {server.name}")
                 self.signed[key, epoch] = server.name
+
+    def _listens(self, disk: Disk, server: Server, epoch: int) -> bool:
+        """Whether keys of this signer are to be silent still; one that finds another signer of them ends."""
+        begun = [at for key, at in disk.seeded.items() if key in (server.signing or ())]
+        if any(epoch <= at + LISTEN_EPOCHS for at in begun):
+            return True
+        for key, at in disk.seeded.items():
+            seen = [(key, later) for later in range(at + 1, epoch) if (key, later) not in self.hidden]
+            if any(self.signed.get(each, server.name) != server.name for each in seen):
+                server.signing = None
+        disk.seeded.clear()
+        return server.signing is None
 
     # What the toolkit does.
 
@@ -303,8 +321,12 @@ class World:
         *,
         accept_older: bool = False,
         raise_marks: bool = True,
+        listens: bool = False,
     ) -> str | None:
-        """Put a backup's history on a new volume; the refusal, if any."""
+        """Put a backup's history on a new volume; the refusal, if any.
+
+        Only the random schedules let the keys listen: each guard must hold without that.
+        """
         record = self.record(keys)
         past: History = {key: {"target": epoch} for key, epoch in history.items()}
         marks = signer.raised(keys, past, record) if raise_marks else {key: dict(past.get(key, {})) for key in keys}
@@ -320,6 +342,8 @@ class World:
         before = disk.history or {}
         raised = {key: max(before.get(key, -1), marks.get(key, {}).get("target", -1)) for key in keys}
         disk.history = {**before, **raised}
+        if listens:
+            disk.seeded |= dict.fromkeys(keys, int(self.time // EPOCH))
         return None
 
     def record(self, keys: frozenset[str]) -> Record:
