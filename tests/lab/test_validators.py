@@ -201,7 +201,6 @@ def test_a_second_stack_with_the_same_keys_is_refused(drills: Drills, claimant: 
     for name in ("validator-1", "validator-2"):
         volume = chain.node(drills.workspace, name).key_volume
         assert any(f"is registered on volume {volume} too" in line for line in refused), run.text[-3000:]
-    # The refused registration is seen by the first stack too, until it is retired as the sentence says.
     gone = pulumi(claimant, ["destroy", "--yes", "--skip-preview"])
     assert gone.status == 0, gone.text[-3000:]
     assert inventory.of(cloud, CLAIMANT) == {}
