@@ -1,9 +1,15 @@
 """The program: stack file -> fleet -> site -> nodes -> convergence -> verification -> exports."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pulumi
 import pulumi_openstack as openstack
+
+# The program of a checkout is made of that checkout's own modules: Pulumi puts only this folder on the path, and the
+# installed `stacks`, or one that PYTHONPATH names, may be another checkout's, with other roles.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stacks import configuration
 from stacks.catalogue import load_catalogue

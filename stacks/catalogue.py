@@ -20,10 +20,11 @@ from stacks.catalogue_models import (
     T,
     VolumeRule,
 )
-from stacks.catalogue_roles import Option, Role, read_role, roles_used
+from stacks.catalogue_roles import Option, Role, read_role
 from stacks.errors import StakeyardError
 from stacks.fleet_text import near, require_plain, sentence, shown
 from stacks.fleet_yaml import read_yaml
+from stacks.role_imports import refuse_hidden, roles_used
 
 HOST = "host"
 """The role that every node has; its node.yml is merged into every kind."""
@@ -218,6 +219,7 @@ def load_catalogue(roles: Path | None = None) -> Catalogue:
     host = files.pop(HOST, None)
     if host is None:
         raise StakeyardError(f"{directory / HOST / 'node.yml'}: is missing, and every kind builds on it; restore it.")
+    refuse_hidden(directory)
     kinds = {name: _kind(directory, file, files) for name, file in files.items()}
     for name, kind in kinds.items():
         _check(directory / name / "node.yml", kind, host)

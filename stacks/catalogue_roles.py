@@ -1,8 +1,8 @@
-"""What a role says of itself: its variables with their types, and the roles that it imports."""
+"""What a role says of itself: its variables with their types."""
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,6 @@ from stacks.encrypted_value import is_encrypted
 from stacks.errors import StakeyardError
 from stacks.fleet_text import near, sort_of
 from stacks.fleet_yaml import read_yaml
-
-_IMPORTS = ("import_role", "include_role")
 
 
 @dataclass(frozen=True)
@@ -130,41 +128,3 @@ def _mapping(path: Path) -> dict[str, object]:
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise StakeyardError(f"{path}: must be a mapping of variables; correct the file.")
     return data
-
-
-@dataclass(frozen=True)
-class Import:
-    """One role that another imports, and the variables that it is given there."""
-
-    role: str
-    given: frozenset[str]
-
-
-def roles_used(directory: Path, names: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """`names` and every role that these import, each once; and the variables that importing roles set themselves."""
-    found: list[str] = list(names)
-    given: set[str] = set()
-    for name in found:
-        for imported in _imports(directory / name):
-            given |= imported.given
-            if imported.role not in found and (directory / imported.role).is_dir():
-                found.append(imported.role)
-    return tuple(found), frozenset(given)
-
-
-def _imports(role: Path) -> Iterator[Import]:
-    for folder in ("tasks", "handlers"):
-        for path in sorted((role / folder).glob("**/*.yml")):
-            yield from _in_tasks(read_yaml(path, role=True))
-
-
-def _in_tasks(tasks: object) -> Iterator[Import]:
-    for task in tasks if isinstance(tasks, list) else ():
-        if not isinstance(task, dict):
-            continue
-        for key, value in task.items():
-            if str(key).rpartition(".")[2] in _IMPORTS and isinstance(value, dict):
-                variables = task.get("vars")
-                yield Import(str(value.get("name")), frozenset(variables if isinstance(variables, dict) else ()))
-            elif key in ("block", "rescue", "always"):
-                yield from _in_tasks(value)

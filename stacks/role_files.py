@@ -1,13 +1,16 @@
 """What can be known of roles without running them: a digest of their files, and how many tasks they have."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
-_SKIPPED = {"__pycache__", ".pytest_cache"}
+SKIPPED = {"__pycache__", ".pytest_cache"}
 _STATIC = ("import_role", "import_tasks")
+_ELSEWHERE = re.compile(r"\.\./([\w-]+(?:/[\w-][\w.-]*)+)")
+"""How a role names a file or a folder of another role, such as `../ethereum_beacon/networks.yml`."""
 
 
 def digest(roles: Iterable[str], directory: Path) -> str:
@@ -24,14 +27,23 @@ def digest(roles: Iterable[str], directory: Path) -> str:
 
 
 def files(roles: Iterable[str], directory: Path) -> Iterable[Path]:
-    """The files that the digest is made of."""
+    """The files that the digest is made of: each of these roles, and those of other roles that its YAML names."""
+    found: dict[Path, None] = {}
     conftest = directory / "conftest.py"
     if conftest.exists():
-        yield conftest
+        found[conftest] = None
     for role in roles:
-        for path in sorted((directory / role).rglob("*")):
-            if path.is_file() and not _SKIPPED & set(path.parts):
-                yield path
+        own = _below(directory / role)
+        texts = (path.read_text(errors="replace") for path in own if path.suffix == ".yml")
+        named = (directory / name for text in texts for name in _ELSEWHERE.findall(text))
+        found |= dict.fromkeys([*own, *(path for place in named for path in _below(place))])
+    return found
+
+
+def _below(place: Path) -> list[Path]:
+    """A file, or all that are in a folder."""
+    paths = [place] if place.is_file() else sorted(place.rglob("*"))
+    return [path for path in paths if path.is_file() and not SKIPPED & set(path.parts)]
 
 
 def count_tasks(roles: Iterable[str], directory: Path, entry: str = "main") -> int:

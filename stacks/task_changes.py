@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-LONGEST_DIFF = 200
-"""Lines of one task's diff that are shown."""
-WIDEST_LINE = 400
-"""Characters of a line that are shown."""
+LONGEST_DIFF = 1_000_000
+"""Characters of one task's diff that are kept: more than Ansible shows of a file. A comment shows less."""
 NOT_TEXT = "(not text)"
 PRIVATE = "(only its owner may read it)"
 """Instead of the content of a file that nobody but its owner may read on the host: there are keys in such files."""
@@ -40,10 +38,9 @@ def unified(before: str, after: str, name: str) -> str:
 
 
 def cut(diff: str) -> str:
-    """A diff of a length that people read; its last line says how much was left out."""
-    lines = [line if len(line) <= WIDEST_LINE else f"{line[:WIDEST_LINE]}..." for line in diff.splitlines()]
-    left = len(lines) - LONGEST_DIFF
-    return "\n".join([*lines[:LONGEST_DIFF], f"... {left} lines more"] if left > 0 else lines)
+    """A diff without what nobody could read any more; its last line says how much was left out."""
+    left = len(diff) - LONGEST_DIFF
+    return f"{diff[:LONGEST_DIFF]}\n... {left:,} more characters: read the change itself" if left > 0 else diff
 
 
 def _diffs(result: Mapping[str, Any], hide: Callable[[str], str]) -> Iterator[str]:

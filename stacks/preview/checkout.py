@@ -55,8 +55,16 @@ def extract(repository: Path, commit: str, target: Path) -> None:
             reason = last_line(result.stderr.decode(errors="replace"))
             raise StakeyardError(f"the files of revision {commit[:12]} could not be read: {reason}")
         archive.seek(0)
-        with tarfile.open(fileobj=archive) as files:
-            files.extractall(target, filter="data")
+        try:
+            with tarfile.open(fileobj=archive) as files:
+                files.extractall(target, filter="data")
+        except tarfile.FilterError as error:
+            raise StakeyardError(
+                f"revision {commit[:12]}: {error.tarinfo.name} leads out of the repository: take it out of there, or "
+                "name another revision after --base."
+            ) from None
+        except (tarfile.TarError, OSError) as error:
+            raise StakeyardError(f"the files of revision {commit[:12]} could not be unpacked: {error}") from None
 
 
 def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

@@ -6,6 +6,7 @@ Where nobody can look, the difference of what goes into the host is told instead
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,6 +50,11 @@ class Folders:
 
     head: Path
     base: Path | None = None
+
+    @cached_property
+    def unbound(self) -> tuple[str, ...]:
+        """See `stacks.preview.unbound`; looked for once for all nodes."""
+        return unbound(self.head, self.base)
 
 
 class Hosts(Protocol):
@@ -136,10 +142,9 @@ def _obstacles(subject: Subject, old: Mapping[str, Any], folders: Folders, hosts
         yield "the node does not sign yet, so that it has no claim to check"
     if not hosts:
         yield "no host was asked"
-    forced = unbound(folders.head, folders.base, subject.role_names)
-    if forced:
-        named = ", ".join(forced)
-        yield f"tasks that act even in check mode are new ({named}): they run on no host before they have been reviewed"
+    if folders.unbound:
+        named = ", ".join(folders.unbound)
+        yield f"what may act even in check mode is new ({named}): it runs on no host before it has been reviewed"
 
 
 def new_variables(subject: Subject) -> dict[str, object]:

@@ -10,6 +10,9 @@ from stacks.preview import as_json, markdown, sarif
 from stacks.preview.model import Preview
 from stacks.preview.secrets import scrub, scrubbed
 
+_SENTENCE = 5_000
+"""Characters of a failure in the comment; as text that Markdown leaves alone, they may be eleven times as many."""
+
 
 def write(preview: Preview, out: Path, stack_file: Path | None = None) -> None:
     """Write preview.md, preview.json and preview.sarif into `out`, which is made.
@@ -35,11 +38,17 @@ def write_failure(stack: str, sentence: str, out: Path, stack_file: Path | None 
     _write(
         out,
         {
-            "preview.md": markdown.failure(scrub(stack), clean),
+            "preview.md": markdown.failure(scrub(stack), shortened(clean)),
             "preview.json": as_json.failure(scrub(stack), clean),
             "preview.sarif": sarif.failure(scrub(stack), clean, file, text),
         },
     )
+
+
+def shortened(sentence: str) -> str:
+    """As much of it as there is room for in a comment."""
+    left = len(sentence) - _SENTENCE
+    return f"{sentence[:_SENTENCE]}... ({left:,} more characters in preview.json)" if left > 0 else sentence
 
 
 def _read(stack: str, stack_file: Path | None) -> tuple[str, str]:

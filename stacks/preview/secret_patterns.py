@@ -17,7 +17,8 @@ class Pattern:
     """Whether it is its name that makes a value a likely secret."""
 
 
-_WORD = r"[A-Za-z0-9_.-]*"
+_WORD = r"[A-Za-z0-9_.-]{0,200}"
+_TEMPLATE = r"(?:\{\{[^{}\n]{0,200}\}\}|\$\{[^{}\n]{0,200}\})"
 NAMES = (
     r"(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|client[_-]?key"
     r"|auth[_-]?key|signing[_-]?key(?!s)|encryption[_-]?key|credential|cookie|jwt|bearer|mnemonic|seed(?:[_-]?(?:phrase|words?))?"
@@ -55,34 +56,71 @@ PATTERNS = (
         "hash of a password",
         re.compile(r"\$(?:1|2[abxy]?|5|6|7|y|argon2id?|scrypt|pbkdf2[a-z0-9-]*)\$[^\s\"':,]{8,}"),
     ),
-    Pattern("password in an address", re.compile(r"(?i)[a-z][a-z0-9+.-]*://[^\s/:@\"']*:(?P<secret>[^\s/@\"']+)@")),
+    Pattern("password in an address", re.compile(r"://[^\s/:@\"']*:(?P<secret>[^\s/@\"']+)@")),
     Pattern("login in a header", re.compile(r"(?i)\b(?:basic|bearer)\s+(?P<secret>[A-Za-z0-9+/=._~-]{8,})")),
     Pattern(
-        "words of a wallet", re.compile(r"(?<![A-Za-z])(?:[a-z]{3,8}[ ,]+){11,23}[a-z]{3,8}(?![A-Za-z])"), certain=False
+        "login of a command",
+        re.compile(
+            rf"(?<![\w-])(?:-u|--user)[\s=,\"']+(?!\d+:\d+\b)[^\s:\"',]+:(?!//)(?P<secret>(?:{_TEMPLATE}|[^\s\"',])+)"
+        ),
+        certain=False,
     ),
+    Pattern(
+        "words of a wallet",
+        re.compile(r"(?<![A-Za-z])(?:[a-z]{3,8}[\"']?[ ,]+[\"']?){11,23}[a-z]{3,8}(?![A-Za-z])"),
+        certain=False,
+    ),
+    Pattern(
+        # One a line: as a list in YAML or JSON, also in a diff.
+        "words of a wallet",
+        re.compile(r"(?<![A-Za-z])(?:[a-z]{3,8}[\"']?,?[ \t]*\n[-+ \t]*[\"']?){11,23}[a-z]{3,8}(?![A-Za-z])"),
+        certain=False,
+    ),
+)
+"""What is known by its form."""
+NAMED_PATTERNS = (
     Pattern(
         "assignment",
         re.compile(
-            rf"(?i)(?<![A-Za-z0-9])(?P<name>{_WORD}{NAMES}{_WORD}?)[\"']?\s*(?:=>|:=|=|:)\s*"
-            r"(?P<secret>\"(?:[^\"\\\n]|\\.)+\"|'(?:[^'\\\n]|\\.)+'|[^\s,;}\]\"']+)"
+            rf"(?i)(?<![A-Za-z0-9_.-])(?P<name>{_WORD}{NAMES}{_WORD}?)[\"']?[ \t]*(?:=>|:=|=|:)[ \t]*"
+            rf"(?P<secret>\"(?:[^\"\\\n]|\\.)+\"|'(?:[^'\\\n]|\\.)+'|(?:{_TEMPLATE}|<[^<>\n]{{0,200}}>|[^\s,;}}\]\"'])+)"
         ),
         certain=False,
         by_name=True,
     ),
     Pattern(
         "option",
-        re.compile(rf"(?i)--(?P<name>{_WORD}{NAMES}{_WORD}?)\s+(?P<secret>[^\s-][^\s]*)"),
+        re.compile(
+            rf"(?i)(?<![A-Za-z0-9_.-])--(?P<name>{_WORD}{NAMES}{_WORD}?)[ \t]+(?P<secret>(?!-)(?:{_TEMPLATE}|\S)+)"
+        ),
         certain=False,
         by_name=True,
     ),
 )
+"""What is known by its name, on the same line."""
+NAMED_LINE = re.compile(rf"(?i)[\"']?(?P<name>{_WORD}{NAMES}{_WORD})[\"']?[ \t]*(?:=>|:=|=|:)(?P<value>.*)")
+"""A line that begins with the name of a secret, without what stands before it."""
 NAME_IS_PUBLIC = re.compile(rf"(?i){NAMES}s?{PUBLIC_WORDS}$|(?:^|[_.-])public[_-]|secret[_-]?variables$")
 NAME_IS_SECRET = re.compile(rf"(?i){NAMES}s?$")
 HARMLESS = re.compile(
-    r"(?i)(?:true|false|null|none|yes|no|\d{1,9}|\[secret\]|\(known after the update\)"
-    r"|\{\{.*|\$\{?[A-Za-z_].*|[~./][\w./~-]*|<[^>]*>?)"
+    r"(?i:true|false|null|none|omit|yes|no)|\d{1,9}|\[secret\]|\(known after the update\)"
+    # A value of a template, also as the beginning of a path, with no text of its own; a variable of a shell.
+    r"|(?:\{\{(?:[^\"'{}]|\"\"|'')*\}\}[:@]?)+(?:/[\w.~-]+)*|\$(?:[A-Z_][A-Z0-9_]*|\{[A-Za-z_]\w*\})"
+    # A path, a placeholder, what opens a value on the lines below, or one with names of its own.
+    r"|[~.]{0,2}(?:/[\w.~-]+){2,}/?|<[^<>]*>|[|>][-+0-9]{0,2}|[\[{(]?|\[?\{[\"']?[\w.-]+[\"']?:"
 )
 """Values that a secret is only read from, or that say nothing."""
+ENDS_AS_PIN = re.compile(r"(?i)(?:passw(?:or)?d|passwd|passphrase|pwd|pin)s?$")
+"""Names whose values may well be a number."""
+PRIVATE_KEY_FIELD = re.compile(r"(?i)key[\"']?\s*(?:=>|[:=])\s*[\"']?$")
+"""The name of a key that stands before a value; where the name says that it is public, PUBLIC_FIELD knows it."""
+
+
+def harmless(name: str, value: str) -> bool:
+    """Whether this value tells no secret, though that is what its name says."""
+    bare = value.strip("\"'")
+    return not (bare.isdigit() and ENDS_AS_PIN.search(name)) and bool(HARMLESS.fullmatch(bare))
+
 
 TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 ENTROPY_BITS = 3.6

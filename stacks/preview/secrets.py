@@ -10,19 +10,21 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 
 from stacks.preview.model import Change, Difference, Finding, Inside, Level, Node, Preview, Task
+from stacks.preview.secret_lines import HIDDEN, without_named
 from stacks.preview.secret_patterns import (
     ENTROPY_BITS,
     FIELD,
-    HARMLESS,
     HEX,
     HEXADECIMAL,
     NAME_IS_PUBLIC,
     NAME_IS_SECRET,
+    NAMED_PATTERNS,
     PATTERNS,
+    PRIVATE_KEY_FIELD,
     PUBLIC_FIELD,
     PUBLIC_HEX,
     PUBLIC_TOKENS,
@@ -30,10 +32,10 @@ from stacks.preview.secret_patterns import (
     TOKEN,
     UUID,
     Pattern,
+    harmless,
 )
 
-HIDDEN = "[secret]"
-"""What stands where a secret was; Pulumi's own word for it."""
+__all__ = ["HIDDEN", "Scrubber", "scrub", "scrubbed"]
 
 
 def scrub(text: str, field: str = "", found: Callable[[Pattern], None] | None = None) -> str:
@@ -57,12 +59,19 @@ def _scrub(text: str, field: str) -> tuple[str, tuple[Pattern, ...]]:
     hidden: list[Pattern] = []
     if not text:
         return text, ()
-    if _is_secret_name(field) and not HARMLESS.fullmatch(text):
+    if _is_secret_name(field) and not harmless(field, text):
         return HIDDEN, (FIELD,)
-    for pattern in PATTERNS:
-        text = pattern.regex.sub(lambda match, pattern=pattern: _hidden(match, pattern, hidden.append), text)  # type: ignore[misc]
+    text = _without(PATTERNS, text, hidden.append)
+    text = without_named(text, lambda: hidden.append(NAMED_PATTERNS[0]))
+    text = _without(NAMED_PATTERNS, text, hidden.append)
     lines = [_without_random(line, field, hidden.append) for line in text.split("\n")]
     return "\n".join(lines), tuple(hidden)
+
+
+def _without(patterns: Iterable[Pattern], text: str, hide: Callable[[Pattern], None]) -> str:
+    for pattern in patterns:
+        text = pattern.regex.sub(partial(_hidden, pattern=pattern, hide=hide), text)
+    return text
 
 
 def _is_secret_name(name: str) -> bool:
@@ -75,11 +84,11 @@ def _hidden(match: re.Match[str], pattern: Pattern, hide: Callable[[Pattern], No
     if "secret" not in groups:
         hide(pattern)
         return HIDDEN
-    value = groups["secret"]
+    value, name = groups["secret"], groups.get("name", "")
     # Without its last bracket where the pattern ends before one.
-    if value.strip("\"'").startswith(HIDDEN[:-1]) or (
-        "name" in groups and (HARMLESS.fullmatch(value.strip("\"'")) or NAME_IS_PUBLIC.search(groups["name"]))
-    ):
+    if value.strip("\"'").startswith(HIDDEN[:-1]) or NAME_IS_PUBLIC.search(name):
+        return match.group()
+    if not pattern.certain and harmless(name, value):
         return match.group()
     hide(pattern)
     start, end = match.start("secret") - match.start(), match.end("secret") - match.start()
@@ -87,13 +96,14 @@ def _hidden(match: re.Match[str], pattern: Pattern, hide: Callable[[Pattern], No
 
 
 def _without_random(line: str, field: str, hide: Callable[[Pattern], None]) -> str:
-    public = [m.span() for regex in (PUBLIC_TOKENS, PUBLIC_HEX, UUID) for m in regex.finditer(line)]
+    public = [m.span() for regex in (PUBLIC_TOKENS, UUID) for m in regex.finditer(line)]
+    public += [m.span() for m in PUBLIC_HEX.finditer(line) if not _of_a_key(_before(line, m.start(), field, ":"))]
 
     def look(match: re.Match[str]) -> str:
         if any(start <= match.start() and match.end() <= end for start, end in public):
             return match.group()
         token = match.group()
-        before = f"{field} " if match.start() == 0 else line[: match.start()]
+        before = _before(line, match.start(), field, " ")
         named = _named_public(before) or _named_public(f"{field} ")
         if HEX.fullmatch(token.strip("=-_")):
             if named:
@@ -106,6 +116,19 @@ def _without_random(line: str, field: str, hide: Callable[[Pattern], None]) -> s
         return HIDDEN
 
     return TOKEN.sub(look, line)
+
+
+_NEAR = 200
+"""Characters before a value that may say what it is."""
+
+
+def _before(line: str, start: int, field: str, sign: str) -> str:
+    return f"{field}{sign}" if start == 0 else line[max(0, start - _NEAR) : start]
+
+
+def _of_a_key(before: str) -> bool:
+    """Whether the text before a value ends with the name of a key that is not a public one."""
+    return bool(PRIVATE_KEY_FIELD.search(before)) and not _named_public(before)
 
 
 def _named_public(before: str) -> bool:

@@ -1,6 +1,7 @@
 """Pull requests on the scenario's stack, previewed with the lab cloud and its hosts asked."""
 
 import io
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,13 +26,18 @@ class PullRequest:
     name: str
     exit: int
     says: tuple[str, ...]
+    changes: tuple[str, ...]
+    """Types of resources that must be among the nodes' changes: those of the program as the change has it."""
     change: Mapping[str, Any]
 
 
 def load() -> list[PullRequest]:
     """All of them, in the order of their file."""
     data = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
-    return [PullRequest(name, told["exit"], tuple(told["says"]), told) for name, told in data.items()]
+    return [
+        PullRequest(name, told["exit"], tuple(told["says"]), tuple(told.get("changes", ())), told)
+        for name, told in data.items()
+    ]
 
 
 def repository(target: Path, workspace: Workspace) -> Path:
@@ -48,6 +54,12 @@ def preview(directory: Path, workspace: Workspace, out: Path) -> tuple[int, str]
         status = run(Request(workspace.stack, None, out, mocked=False, repository=directory), Console(file=shown))
     print(shown.getvalue())
     return int(status), (out / "preview.md").read_text()
+
+
+def changed(out: Path) -> set[str]:
+    """The types of resources that would change in nodes, without their packages."""
+    nodes = json.loads((out / "preview.json").read_text()).get("nodes", ())
+    return {change["type"].rpartition(":")[2] for node in nodes for change in node["changes"]}
 
 
 @contextmanager

@@ -119,6 +119,7 @@ def test_a_pull_request_shows_what_it_would_change(
     print(comment)
     assert status == asked.exit
     assert [text for text in asked.says if text not in comment] == []
+    assert set(asked.changes) <= pull_requests.changed(tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir() if "PLANTED" in path.read_text()] == []
 
 

@@ -218,6 +218,16 @@ def test_no_step_puts_an_expression_into_a_shell_or_keeps_the_token(name: str, j
             assert step["with"]["persist-credentials"] is False
 
 
+@pytest.mark.parametrize("name", ["mocked", "asked"])
+def test_what_is_previewed_is_the_trial_merge_against_the_base_that_it_is_merged_into(name: str) -> None:
+    steps = dict(jobs())[f"preview.yml: {name}"]["steps"]
+    (checkout,) = (step["with"] for step in steps if step.get("uses", "").startswith("actions/checkout@"))
+    assert (checkout["ref"], checkout["fetch-depth"]) == ("${{ github.sha }}", 2)
+    assert [step["run"] for step in steps if "preview.sh" in step.get("run", "")] == [
+        f'stacks/preview/ci/preview.sh {name} "$STACK" HEAD^1 "$RUNNER_TEMP/report"'
+    ]
+
+
 def test_the_job_that_writes_runs_the_bases_script() -> None:
     publish = dict(jobs())["preview.yml: publish"]
     assert publish["steps"][0]["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"

@@ -13,6 +13,7 @@ from stacks.preview.escape import block, code, prose
 from stacks.preview.locations import line_of, lines
 from stacks.preview.model import Change, Difference, Finding, Inside, Node, Preview, Task
 from stacks.preview.secrets import scrubbed
+from stacks.task_changes import cut
 from tests.unit.previews import CONVERGENCE, RULE, SERVER, change, filled, preview
 
 
@@ -48,6 +49,27 @@ def test_a_comment_is_never_too_long_and_keeps_what_decides(nodes: int) -> None:
         assert left
         assert int(left[1]) + text.count("<details>") == nodes + 1
         assert re.search(r"\| \d+ more nodes \| see `preview.json`", text.replace(",", ""))
+
+
+@pytest.mark.parametrize("character", ["x", "@a", "\U000e0001", "[", "//"])
+def test_a_failure_is_never_too_long_and_says_what_is_left_out(character: str, tmp_path: Path) -> None:
+    report.write_failure("s", character * 100_000, tmp_path)
+    text = (tmp_path / "preview.md").read_text()
+    assert len(text) < markdown.LIMIT
+    assert text.startswith("<!-- stakeyard-preview:s -->\n### Preview of `s`: **Failed**\n")
+    assert f"({len(character) * 100_000 - 5000:,} more characters in preview.json)" in text
+    assert text.endswith("Nothing was previewed, and no policy was judged.\n")
+    assert json.loads((tmp_path / "preview.json").read_text())["error"] == character * 100_000
+
+
+def test_what_the_comment_cuts_of_a_diff_is_in_the_json() -> None:
+    last = "+  shell: the last line"
+    diff = "\n".join([*["+# a remark"] * 2000, "+" + " " * 1000 + "the end of a line", last])
+    inside = Inside("told", "", (Task("role", "task", cut(diff)),))
+    found = preview(Node("n1", "k", signs=False, changes=(change("update", CONVERGENCE, "n1"),), inside=inside))
+    assert last not in markdown.render(found)
+    assert re.search(r"\.\.\. [0-9,]+ more characters", markdown.render(found))
+    assert json.loads(as_json.render(found))["nodes"][0]["inside"]["tasks"][0]["diff"] == diff
 
 
 def test_the_order_in_which_things_were_found_changes_no_byte() -> None:

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_a_report_that_is_too_long_keeps_its_beginning(api: ReviewApi, report: P
 def test_findings_are_handed_to_code_scanning_for_their_stack(api: ReviewApi, report: Path) -> None:
     assert publish("github", api, report, "sarif").stdout == "ci: findings handed to code scanning\n"
     sent = api.uploads[0]
-    assert (sent["commit_sha"], sent["ref"]) == ("c" * 40, "refs/pull/5/head")
+    assert (sent["commit_sha"], sent["ref"]) == ("c" * 40, "refs/pull/5/merge")
     found: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(sent["sarif"])))
     assert found["runs"] == [{"results": [], "automationDetails": {"id": "stakeyard/lab/"}}]
 
@@ -143,3 +144,38 @@ def test_a_name_that_is_no_stack_reaches_no_comment(api: ReviewApi, report: Path
 
 def test_findings_that_are_not_there_fail(api: ReviewApi, tmp_path: Path) -> None:
     assert "has no findings to hand on" in publish("github", api, tmp_path, "sarif").stderr
+
+
+@pytest.mark.parametrize("action", ["comment", "sarif"])
+@pytest.mark.parametrize("linked", ["file", "folder", "to nothing"])
+def test_nothing_is_published_from_behind_a_link(action: str, linked: str, api: ReviewApi, report: Path) -> None:
+    folder = report
+    if linked == "folder":
+        folder = report / "link"
+        folder.symlink_to(report)
+    else:
+        for name in ("preview.md", "preview.sarif"):
+            (report / name).unlink()
+            (report / name).symlink_to("/proc/self/environ" if linked == "file" else "/nowhere")
+    answer = publish("github", api, folder, action)
+    assert answer.returncode == 1
+    assert "is a symbolic link: nothing is published from behind it." in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+    assert (api.comments, api.uploads) == ([], [])
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder", "much"])
+def test_what_is_no_report_is_not_published(what: str, api: ReviewApi, report: Path) -> None:
+    path = report / "preview.md"
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"x" * 20_000_001)
+    answer = publish("github", api, report)
+    assert answer.returncode == 1
+    assert {"pipe": "is no file", "folder": "preview.md", "much": "is longer than 20,000,000"}[what] in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+    assert api.comments == []

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.unit.previews import SERVER, change, filled, preview
 from tests.unit.test_preview_risk import node
 
 BODY = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2g"
+WORDS = ["abandon", "ability", "able", "about", "above", "absent"] * 2
 # What is planted, and the part of it that must be gone.
 PLANTED = {
     "private key": (f"-----BEGIN OPENSSH PRIVATE KEY-----\n{BODY}\n-----END OPENSSH PRIVATE KEY-----", BODY),
@@ -46,6 +48,29 @@ PLANTED = {
     "words": (" ".join(["abandon", "ability", "able", "about", "above", "absent"] * 2), "abandon ability able"),
     "hexadecimal": ("4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318", "4c0883a69102937d"),
     "random": ("Zm9vYmFyQmF6UXV4MTIzNDU2Nzg5MA", "Zm9vYmFyQmF6UXV4"),
+    "words below each other": ("\n".join(f"+ - {word}" for word in WORDS), "ability"),
+    "words in a list of JSON": (json.dumps(WORDS), "ability"),
+    "a text on the lines below": ("\npassword: |\n  hunter2 one\n\n  two hunter2\nnext: 1", "hunter2"),
+    "a folded one": ("\n- rpc_password: !unsafe >-  # the password\n    hunter2\n", "hunter2"),
+    "a value below, in a diff": ("\n password:\n+  hunter2\n+next: 1", "hunter2"),
+    "a list below": ("\ntokens:\n- hunter2a\n", "hunter2a"),
+    "a list of JSON below": ('\n"tokens": [\n  "hunter2",\n  "b"\n]', "hunter2"),
+    "a text of several lines in quotes": ('\n+password: "correct\n+  horse"\n', "horse"),
+    "a text of several words": ("\n# password: correct horse\n#   battery\n", "battery"),
+    "a default in a template": ('rpcpassword={{ a | default("hunter2") }}', "hunter2"),
+    "a default in a template in quotes": ("rpcpassword=\"{{ a | default('hunter2') }}\"", "hunter2"),
+    "a default in a shell": ("rpcpassword=${PW:-hunter2}", "hunter2"),
+    "what begins as a shell's variable": ("rpcpassword=$Xyz5", "Xyz5"),
+    "what begins as a path": ("password: /hunter2", "hunter2"),
+    "what begins as a home": ("password: ~hunter2", "hunter2"),
+    "a pin": ("hsm_pin: 12345678", "12345678"),
+    "a password of digits": ("x_password=424242", "424242"),
+    "what looks like a comment": ("\npassword: |\n  # hunter2\n", "hunter2"),
+    "a value behind a comment": ("\npassword:\n  # The password.\n  hunter2\n", "hunter2"),
+    "a comment's own": ('\n password: "yes #hunter2"\n', "hunter2"),
+    "a login": ("curl -u operator:hunter2 https://x", "hunter2"),
+    "a login in quotes": ("[curl, --user, 'operator:hunter2']", "hunter2"),
+    "a key as long as a public one": ("wallet_key: " + "3e5a" * 24, "3e5a3e5a"),
 }
 
 
@@ -107,6 +132,24 @@ def test_random_keys_are_hidden_in_every_form(raw: bytes, form: str, around: str
         ("password_file: /etc/x/password", ""),
         ("token_ttl_seconds: 30", ""),
         ("secret_variables", ""),
+        ("password: '{{ a.b | default(\"\") }}'", ""),
+        ("wallet_password: '{{ mount }}/wallet.password'", ""),
+        ("password=$PW ${pw} PASSWORD=${PW}", ""),
+        ("password: ~/keys/pw", ""),
+        ("token: <your token>", ""),
+        ("token: 30", ""),
+        ("docker run -u 1000:1000 image", ""),
+        ("options:\n  rpc_password:\n    type: str\n    description: Of RPC's user.\n", ""),
+        ("password: '{{ pw }}'\n  below: x\n", ""),
+        ("password_file: |\n  /etc/x\n", ""),
+        ("- password: {{ pw }}\n  more: words of another kind\n", ""),
+        ("--- a\n+++ a\n@@ -1,2 +1,2 @@\n password:\n@@ -9,2 +9,2 @@\n+    a line elsewhere\n", ""),
+        ('jwt_secret: ""  # none\n# A remark\n#   of two lines.\nnext: 1\n', ""),
+        ("+credentials:\n+  {type: list, description: Of others.}\n+seeded: {description: Whether., type: bool}\n", ""),
+        ("+ # words that stand here for all their\n+ # parts and more than twelve but only over lines\n", ""),
+        ("+tokens:\n+# A remark.\n+  name: x\n+# Another.\n", ""),
+        (f"signing_keys:\n- 0x{'ab' * 48}\n", ""),
+        (f"public_key: 0x{'ab' * 48}", ""),
         ("rpcuser={{ bitcoin_user }}", ""),
         ("password={{ bitcoin_password }}", ""),
         ("#cloud-config\nuser: {name: stakeyard}\nssh_genkeytypes: [ed25519]\n", "userData"),
@@ -140,3 +183,32 @@ def test_what_only_may_be_a_secret_is_hidden_without_a_refusal() -> None:
     clean = scrubbed(preview(node(one)))
     assert clean.findings == ()
     assert clean.nodes[0].changes[0].differences[0].after == HIDDEN
+
+
+@pytest.mark.parametrize("text", [text for text, _ in PLANTED.values()])
+def test_a_text_that_was_scrubbed_stays_as_it_is(text: str) -> None:
+    once = scrub(text)
+    told: list[object] = []
+    assert (scrub(once, "", told.append), told) == (once, [])
+
+
+LONG = [
+    "-",
+    "a.",
+    "{{ ",
+    "password={{ x ",
+    'password="',
+    "token",
+    "password: ",
+    "://a",
+    "abcd\n",
+    "-u ",
+    "password: |\n  x\n",
+]
+
+
+@pytest.mark.parametrize("text", LONG)
+def test_no_long_text_takes_long(text: str) -> None:
+    began = time.process_time()
+    scrub(text * (100_000 // len(text)))
+    assert time.process_time() - began < 5

@@ -184,6 +184,24 @@ def test_the_digest_sees_its_own_roles_and_no_other(tmp_path: Path) -> None:
     assert role_files.digest(["mine"], tmp_path) != executable
 
 
+def test_the_digest_sees_what_a_role_reads_of_another_and_nothing_else_of_it(tmp_path: Path) -> None:
+    role(tmp_path, "mine", "[]\n")
+    role(tmp_path, "other", "[]\n")
+    (tmp_path / "mine" / "vars.yml").write_text(
+        "a: \"{{ lookup('file', here ~ '/../other/shared.yml') }}\"\nb: ../other/source\n"
+    )
+    for name in ("other/shared.yml", "other/source/a", "other/own.yml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    before = role_files.digest(["mine"], tmp_path)
+    (tmp_path / "other" / "own.yml").write_text("2\n")
+    assert role_files.digest(["mine"], tmp_path) == before
+    for name in ("other/shared.yml", "other/source/a"):
+        (tmp_path / name).write_text("2\n")
+        assert role_files.digest(["mine"], tmp_path) != before
+        before = role_files.digest(["mine"], tmp_path)
+
+
 def test_directories_of_killed_processes_are_swept_and_those_of_living_ones_stay(tmp_path: Path) -> None:
     alive, dead = tmp_path / f"stakeyard-{os.getpid()}-a", tmp_path / "stakeyard-999999999-b"
     alive.mkdir()

@@ -12,6 +12,7 @@ import base64
 import gzip
 import json
 import os
+import stat
 import sys
 import urllib.error
 import urllib.parse
@@ -23,6 +24,8 @@ from typing import Any, Protocol
 PAGE = 100
 LONGEST = {"github": 65_000, "gitlab": 900_000}
 """Characters of a comment: a little under what each takes."""
+LARGEST = 20_000_000
+"""Characters of a file that are read."""
 TIMEOUT_SECONDS = 60
 _BOT = "github-actions[bot]"
 
@@ -181,19 +184,44 @@ def comment(place: Place, stack: str, report: str) -> str:
     return "comment updated"
 
 
+def read(folder: Path, name: str) -> str:
+    """A file of the report, which comes from the pull request's job. Raises PublishError for anything but a plain file.
+
+    Behind a link there could be what this job alone may read: its token, to be posted for everybody.
+    """
+    path = folder / name
+    for each in (folder, path):
+        if each.is_symlink():
+            raise PublishError(f"{each} is a symbolic link: nothing is published from behind it.")
+    try:
+        # Not blocking: nobody would ever write to a pipe that lies there.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise PublishError(f"{path} is no file: nothing is published from it.")
+            text = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise PublishError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(text) > LARGEST:
+        raise PublishError(f"{path} is longer than {LARGEST:,} characters: no report is.")
+    return text
+
+
 def report_of(folder: Path) -> str:
     """The report's Markdown, or a sentence where the preview did not get so far: an old report must not stand there."""
     try:
-        return (folder / "preview.md").read_text(encoding="utf-8")
-    except OSError:
+        return read(folder, "preview.md")
+    except FileNotFoundError:
         return "**There is no preview**: the job ended before it could write one. Its log says why.\n"
 
 
 def sarif(env: Mapping[str, str], stack: str, folder: Path) -> str:
     """Hand the findings to code scanning; says what was done."""
     try:
-        found = json.loads((folder / "preview.sarif").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read(folder, "preview.sarif"))
+    except (FileNotFoundError, ValueError):
         raise PublishError(f"{folder} has no findings to hand on: look at the preview's log.") from None
     for run in found.get("runs") or ():
         # One category a stack: without it, the findings of one stack would replace those of another.
@@ -201,7 +229,7 @@ def sarif(env: Mapping[str, str], stack: str, folder: Path) -> str:
     repository, request = need(env, "GITHUB_REPOSITORY"), number(env, "STAKEYARD_PULL_REQUEST")
     body = {
         "commit_sha": need(env, "STAKEYARD_COMMIT"),
-        "ref": f"refs/pull/{request}/head",
+        "ref": f"refs/pull/{request}/merge",
         "sarif": base64.b64encode(gzip.compress(json.dumps(found).encode(), mtime=0)).decode(),
     }
     github(env).ask("POST", f"/repos/{repository}/code-scanning/sarifs", body)
