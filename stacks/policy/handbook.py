@@ -38,6 +38,8 @@ A waiver names the rule, says why, and ends on a day; until then the finding is 
 begins with and all below it, or one resource, written `type::name`. With both, both must fit; with neither,
 the waiver is for everything that the rule finds. After its last day it does not count, and is itself a
 warning; so is one that nothing needs. A waiver of an unknown rule is refused when the stack file is read.
+In a preview, a waiver or a limit that the base does not have silences nothing unseen: somebody has to look
+([how](preview.md#what-a-change-cannot-forgive-itself)).
 """
 _CLIENTS = """## Where the facts are
 

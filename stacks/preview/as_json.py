@@ -6,6 +6,7 @@ from typing import Any
 
 from stacks.preview import risk
 from stacks.preview.model import Node, Preview, Verdict
+from stacks.preview.why import reasons
 
 FORM = 1
 """Goes up when a reader of the form before would misunderstand it."""
@@ -14,7 +15,8 @@ FORM = 1
 def render(preview: Preview) -> str:
     """The preview in a stable order, with keys sorted."""
     preview = risk.ordered(preview)
-    return _text({**asdict(preview), **_head(risk.verdict(preview)), "nodes": [_node(node) for node in preview.nodes]})
+    found = {"nodes": [_node(node) for node in preview.nodes], "reasons": reasons(preview)}
+    return _text({**asdict(preview), **_head(risk.verdict(preview)), **found})
 
 
 def failure(stack: str, sentence: str) -> str:

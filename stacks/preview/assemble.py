@@ -1,14 +1,17 @@
 """From Pulumi's steps, the fleets and what was seen inside hosts to a preview: pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from stacks import variables
 from stacks.catalogue import Catalogue, Downtime
 from stacks.errors import StakeyardError
 from stacks.fleet_models import Fleet
 from stacks.preview import risk
 from stacks.preview.model import Change, Inside, Node
-from stacks.preview.steps import Step, change
+from stacks.preview.rows import About
+from stacks.preview.steps import MASKED, NODE, Step, change, name_of, type_of
 
 CONVERGENCE = "stakeyard:index:Convergence"
 
@@ -18,7 +21,7 @@ class Known:
     """What is known of a node that changes."""
 
     kind: str
-    about: risk.About
+    about: About
     downtime: Downtime | None
 
 
@@ -27,10 +30,48 @@ def updated(steps: Iterable[Step]) -> dict[str, Step]:
     return {step.node: step for step in steps if step.type == CONVERGENCE and step.operation == "update" and step.node}
 
 
+def new_nodes(digest: Mapping[str, Any]) -> frozenset[str]:
+    """The nodes of which there is nothing yet: Pulumi makes even what holds a node's resources together."""
+    told = [(each["op"], name_of(each["urn"])) for each in digest.get("steps") or () if type_of(each["urn"]) == NODE]
+    return frozenset(name for op, name in told if op == "create") - {name for op, name in told if op != "create"}
+
+
+def unmasked(
+    steps: Iterable[Step], fleet: Fleet, catalogue: Catalogue, base: Fleet | None, kinds: Catalogue | None
+) -> tuple[Step, ...]:
+    """The steps with what hosts let through where Pulumi masks all variables, as one of them is secret.
+
+    It is told from the stack files; `kinds` are the base's. Nothing of it is secret.
+    """
+
+    def one(step: Step) -> Step:
+        name = step.node or ""
+        masked = step.type == CONVERGENCE and MASKED in (step.inputs.get("variables"), step.old_inputs.get("variables"))
+        if not masked or base is None or kinds is None or name not in fleet.nodes or name not in base.nodes:
+            return step
+        try:
+            after, before = _open(name, fleet, catalogue), _open(name, base, kinds)
+        except StakeyardError:
+            return step
+        return replace(step, passages=(before, after))
+
+    return tuple(map(one, steps))
+
+
+def _open(name: str, fleet: Fleet, catalogue: Catalogue) -> Mapping[str, Any]:
+    return {"variables": variables.variables(name, fleet.nodes[name], fleet, catalogue)}
+
+
 def nodes(
-    steps: Sequence[Step], fleet: Fleet, base: Fleet | None, catalogue: Catalogue, insides: Mapping[str, Inside]
+    steps: Sequence[Step],
+    fleet: Fleet,
+    base: Fleet | None,
+    catalogue: Catalogue,
+    insides: Mapping[str, Inside],
+    *,
+    new: frozenset[str] = frozenset(),
 ) -> tuple[tuple[Node, ...], tuple[Change, ...]]:
-    """What changes of each node, and of what nodes share."""
+    """What changes of each node, and of what nodes share; of those in `new` there is nothing yet."""
     by_node: dict[str, list[Step]] = {}
     shared: list[Change] = []
     for step in steps:
@@ -49,7 +90,7 @@ def nodes(
             changes=tuple(map(change, own)),
             inside=insides.get(name),
         )
-        made.append(risk.assessed(node, found.about, found.downtime))
+        made.append(risk.assessed(node, replace(found.about, new=name in new), found.downtime))
     return tuple(made), tuple(shared)
 
 
@@ -67,4 +108,4 @@ def known(name: str, steps: Iterable[Step], fleet: Fleet, base: Fleet | None, ca
             downtime = catalogue.resolve(kind, node.vars).downtime
         except StakeyardError:
             downtime = None  # a base whose network this catalogue does not know any more
-    return Known(kind, risk.About(signs, f"{name}-{rule.volume}" if rule else ""), downtime)
+    return Known(kind, About(signs, f"{name}-{rule.volume}" if rule else ""), downtime)

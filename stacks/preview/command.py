@@ -1,9 +1,10 @@
 """`stakeyard preview`: policies, Pulumi, the look inside hosts, and the reports."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -13,19 +14,25 @@ from stacks.cloud_login import log_in
 from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet, load_stack_file
 from stacks.preview import assemble, checkout, mocked, report, risk, terminal
+from stacks.preview import base as bases
 from stacks.preview.diagnostics import parsed, protections
+from stacks.preview.drift import own_words
+from stacks.preview.drifted import drifted
+from stacks.preview.encrypted import decrypted
 from stacks.preview.judged import Judged
 from stacks.preview.looked import look_at
 from stacks.preview.model import Preview, Verdict
 from stacks.preview.seams import Look, Looking, Policies
 from stacks.preview.secrets import scrub, scrubbed
 from stacks.preview.steps import parents_in, steps
+from stacks.runner import hider
 from stacks.workspace import Workspace
 
 MOCKED_NOTES = (
-    "The operators' key files, encrypted values and identifiers of the cloud are placeholders; the golden image is "
-    "the one that this revision would build.",
+    "The operators' key files, encrypted values, identifiers of the cloud and floating addresses (198.18.0.0 to "
+    "198.19.255.255) are placeholders; the golden image is the one that this revision would build.",
 )
+STOPPED_NOTE = "Pulumi stops at what is protected: what else would change is shown as far as it got."
 
 
 @dataclass(frozen=True)
@@ -71,38 +78,41 @@ def preview(request: Request, policies: Policies, look: Look) -> Preview:
         scratch = Path(folder)
         head = checkout.read(request.repository, request.stack, scratch / "keys")
         fleet = load_fleet(head.fleet, catalogue)
-        broken = policies.fleet(fleet, catalogue)
-        base, notes = _base(request, scratch)
+        base = bases.find(request.repository, request.base, request.stack, scratch)
+        known = bases.known(base, catalogue)
         cloud, why = _cloud(request, fleet)
+        notes = (*base.notes, *why)
         if cloud == "mocked":
-            digest = mocked.digest(head, base, request.stack, scratch)
-            notes = (*notes, *why, *MOCKED_NOTES)
+            digest: Mapping[str, Any] = mocked.digest(head, base.checkout, request.stack, scratch)
+            notes = (*notes, *MOCKED_NOTES)
         else:
             load_stack_file(request.stack_file, catalogue)  # with the operators' own key files
             digest = _asked(request)
-        found = steps(digest)
-        base_fleet = _fleet(base, catalogue)
+        found = assemble.unmasked(steps(digest), fleet, catalogue, known.fleet, known.kinds)
+        before = bases.in_force(fleet, base, known, any(step.unprotected for step in found))
         updated = assemble.updated(found)
         looking = Looking(
-            request.stack,
-            cloud,
-            fleet,
-            catalogue,
-            updated,
-            request.repository,
-            base.directory if base else None,
-            base_fleet,
+            request.stack, cloud, fleet, catalogue, updated, request.repository, base.directory, known.fleet
         )
         insides = look(looking) if updated else {}
-        nodes, shared = assemble.nodes(found, fleet, base_fleet, catalogue, insides)
+        new = assemble.new_nodes(digest)
+        refused = protections(digest, parents_in(digest))
+        nodes, shared = assemble.nodes(found, fleet, known.fleet, catalogue, insides, new=new)
         return Preview(
             stack=request.stack,
             base=_base_name(request, cloud),
             cloud=cloud,
             nodes=nodes,
             shared=shared,
-            findings=(*broken, *policies.resources(fleet, catalogue, digest), *protections(digest, parents_in(digest))),
-            notes=notes,
+            findings=(
+                *policies.fleet(fleet, catalogue, before),
+                *policies.resources(fleet, catalogue, before, digest),
+                *refused,
+                *base.findings,
+                *bases.unreadable(base, known, request.stack),
+            ),
+            notes=(*notes, *([STOPPED_NOTE] if refused else [])),
+            drift=_drift(request, catalogue, digest) if cloud == "asked" else {},
         )
 
 
@@ -111,28 +121,6 @@ def _base_name(request: Request, cloud: str) -> str:
         return "state"
     # As it was asked for: the commit behind `origin/main` moves while the preview stays the same.
     return request.base or "nothing"
-
-
-def _base(request: Request, scratch: Path) -> tuple[checkout.Checkout | None, tuple[str, ...]]:
-    """The revision to compare with, and what the reader must know of it."""
-    if request.base is None:
-        return None, ()
-    commit = checkout.resolve(request.repository, request.base)
-    directory = scratch / "base"
-    checkout.extract(request.repository, commit, directory)
-    if not (directory / "stacks" / f"Pulumi.{request.stack}.yaml").exists():
-        return None, (f"Revision {commit[:12]} has no stack {request.stack}: everything is new.",)
-    return checkout.read(directory, request.stack, scratch / "keys"), ()
-
-
-def _fleet(base: checkout.Checkout | None, catalogue: Catalogue) -> Fleet | None:
-    """The base's fleet, as far as the head's models can read it."""
-    if base is None:
-        return None
-    try:
-        return load_fleet(base.fleet, catalogue)
-    except StakeyardError:
-        return None
 
 
 def _cloud(request: Request, fleet: Fleet) -> tuple[Literal["asked", "mocked"], tuple[str, ...]]:
@@ -148,7 +136,14 @@ def _cloud(request: Request, fleet: Fleet) -> tuple[Literal["asked", "mocked"], 
     return "asked", ()
 
 
-def _asked(request: Request) -> dict[str, object]:
+def _drift(request: Request, catalogue: Catalogue, digest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """What the hosts are otherwise than they were left, without what operators keep secret."""
+    if not drifted(digest):
+        return {}
+    return drifted(digest, hider(own_words(decrypted(Workspace(request.stack, request.repository), catalogue))))
+
+
+def _asked(request: Request) -> dict[str, Any]:
     """What an update would do to what is deployed, with the cloud asked first."""
     workspace = Workspace(request.stack, request.repository)
     workspace.prepare()

@@ -104,7 +104,9 @@ def look(
 def inside(subject: Subject, folders: Folders, hosts: Hosts | None) -> Inside:
     """What would change inside one node. Nothing that goes wrong with one host raises."""
     reason = not_to_be_seen(subject, folders, hosts is not None)
-    if reason or hosts is None or subject.inputs is None:
+    if hosts is None or subject.inputs is None:
+        return _told(subject, folders, reason, complete=True)
+    if reason:
         return _told(subject, folders, reason)
     found: list[TaskChange] = []
     hide = told.hider_of(subject)
@@ -119,9 +121,8 @@ def inside(subject: Subject, folders: Folders, hosts: Hosts | None) -> Inside:
         # What came before the failure was seen, and that it fails is worth more than any list of files.
         if not found:
             return _told(subject, folders, hide(f"check mode did not get through: {error}"))
-        return Inside(
-            "seen", hide(f"check mode did not get through, so there may be more: {error}"), _tasks(found, hide)
-        )
+        why = hide(f"check mode did not get through, so there may be more: {error}")
+        return Inside("seen", why, _tasks(found, hide), complete=False)
     return Inside("seen", "", _tasks(found, hide))
 
 
@@ -162,14 +163,17 @@ def new_variables(subject: Subject) -> dict[str, object]:
     }
 
 
-def _told(subject: Subject, folders: Folders, reason: str) -> Inside:
-    """What is told where nobody looked; unknown where it cannot be told either."""
+def _told(subject: Subject, folders: Folders, reason: str, *, complete: bool = False) -> Inside:
+    """What is told where nobody looked; unknown where it cannot be told either.
+
+    `complete`: no look was to be made.
+    """
     if subject.inputs is None and subject.base is None:
-        return Inside("told", reason)
+        return Inside("told", reason, complete=complete)
     variables = {name: value for name, value in new_variables(subject).items() if name != "stakeyard_kind_digest"}
     found = told.tell(subject, folders.head, folders.base, variables)
     reasons = "; ".join(filter(None, (reason, found.reason)))
-    return Inside("told" if found.complete or found.tasks else "unknown", reasons, found.tasks)
+    return Inside("told" if found.complete or found.tasks else "unknown", reasons, found.tasks, complete)
 
 
 def _tasks(found: Iterable[TaskChange], hide: Callable[[str], str]) -> tuple[Task, ...]:

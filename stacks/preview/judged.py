@@ -6,7 +6,7 @@ from typing import Any
 
 from stacks.catalogue import Catalogue
 from stacks.fleet_models import Fleet
-from stacks.policy import inputs
+from stacks.policy import compared, inputs
 from stacks.policy.check import check_fleet, check_resources
 from stacks.policy.model import Resource
 from stacks.preview.model import Finding
@@ -20,13 +20,18 @@ class Judged:
         """Without a day, that of the preview."""
         self._today = today
 
-    def fleet(self, fleet: Fleet, catalogue: Catalogue) -> Sequence[Finding]:
+    def fleet(self, fleet: Fleet, catalogue: Catalogue, before: Fleet | None) -> Sequence[Finding]:
         """See `Policies`."""
-        return check_fleet(fleet, catalogue, self._today or date.today())
+        today = self._today or date.today()
+        found = compared.judged(fleet, before, lambda each: check_fleet(each, catalogue, today))
+        return (*found, *compared.changes(fleet, before))
 
-    def resources(self, fleet: Fleet, catalogue: Catalogue, digest: Mapping[str, Any]) -> Sequence[Finding]:
+    def resources(
+        self, fleet: Fleet, catalogue: Catalogue, before: Fleet | None, digest: Mapping[str, Any]
+    ) -> Sequence[Finding]:
         """See `Policies`."""
-        return check_resources(fleet, catalogue, resources_in(digest), self._today or date.today())
+        today, resources = self._today or date.today(), resources_in(digest)
+        return compared.judged(fleet, before, lambda each: check_resources(each, catalogue, resources, today))
 
 
 def resources_in(digest: Mapping[str, Any]) -> list[Resource]:

@@ -1,31 +1,32 @@
 """A preview as a comment on a pull request: pure, and the same bytes for the same preview.
 
-What decides stands first and is never cut: verdict, table, findings. Details follow, as many as there is room for.
+What decides stands first and is never cut: verdict, why it is that, firewalls, table, findings. Details follow, as many
+as there is room for.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from stacks.preview import risk
-from stacks.preview.escape import block, code, html, prose
-from stacks.preview.model import Change, Finding, Inside, Node, Preview, Verdict
-from stacks.preview.words import FOLLOWS, TYPES, VERBS, count, kind_of
+from stacks.preview.decisive import firewall, network, review
+from stacks.preview.details import details
+from stacks.preview.escape import code, prose
+from stacks.preview.model import Finding, Inside, Node, Preview, Verdict
+from stacks.preview.told import ALL_ROLES, RELEASES
+from stacks.preview.words import VERBS, count, fitting, kind_of, named
 
 _MARK = "<!-- stakeyard-preview:"
 LIMIT = 60_000
 """Characters; GitHub takes 65,536 in a comment."""
-_TABLE = 22_000
-_FINDINGS = 12_000
-_NOTES = 5_000
+_TABLE = 16_000
+_FINDINGS = 10_000
+_DRIFT = 5_000
+_NOTES = 4_000
 _ROW_CHANGES = 160
-_DIFF = 4_000
-_PART = 10_000
-_VALUE = 160
-_MOST_IN_A_ROW = 6
 _VERDICTS = {
     Verdict.SAFE: "**Safe**",
     Verdict.REVIEW: "**Needs review**",
-    Verdict.REFUSED: "**Refused by policy**",
+    Verdict.REFUSED: "**Refused**",
     Verdict.FAILED: "**Failed**",
 }
 _CLOUDS = {
@@ -44,11 +45,15 @@ def marker(stack: str) -> str:
 def render(preview: Preview) -> str:
     """The whole comment, at most `LIMIT` characters."""
     preview = risk.ordered(preview)
-    parts = [summary(preview), findings(preview.findings), drift(preview), notes(preview.notes)]
-    text = "\n\n".join(part for part in parts if part)
-    first, _, rest = fill(text, list(details(preview))).partition("\n")
+    first, _, rest = fill(essential(preview), list(details(preview))).partition("\n")
     # Whoever looks for a comment by its marker must not find one that somebody's text holds.
     return f"{first}\n{rest.replace(_MARK, _MARK.replace(':', ';'))}\n"
+
+
+def essential(preview: Preview) -> str:
+    """All but the details; `preview` is in order."""
+    parts = [summary(preview), findings(preview.findings), drift(preview), notes(preview.notes)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def failure(stack: str, sentence: str) -> str:
@@ -58,14 +63,13 @@ def failure(stack: str, sentence: str) -> str:
 
 
 def summary(preview: Preview) -> str:
-    """Verdict and table."""
+    """Verdict, why it is that, and table."""
     base = {"state": "what is deployed", "nothing": "nothing: all of it is new"}.get(preview.base) or code(preview.base)
     head = f"{marker(preview.stack)}\n### Preview of {code(preview.stack)}: {_VERDICTS[risk.verdict(preview)]}"
     lines = [head, verdict_line(preview), f"{_CLOUDS[preview.cloud]} Compared with {base}."]
     changed = [node for node in preview.nodes if node.changes or node.inside]
-    if changed:
-        lines.append(table(changed))
-    return "\n\n".join(lines)
+    parts = [*lines, review(preview), firewall(preview), table(changed) if changed else "", network(preview)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def verdict_line(preview: Preview) -> str:
@@ -76,7 +80,7 @@ def verdict_line(preview: Preview) -> str:
     replaced = sum(node.replaced for node in changed)
     signers = sum(node.touches_signer for node in changed)
     facts = [
-        (broken, f"{count(broken, 'policy', 'policies')} broken"),
+        (broken, count(broken, "finding refuses it", "findings refuse it")),
         (len(changed), f"{count(len(changed), 'node')} would change"),
         (replaced, f"{count(replaced, 'server')} replaced or deleted"),
         (signers, f"{count(signers, 'signer')} touched"),
@@ -110,16 +114,10 @@ def table(nodes: Sequence[Node]) -> str:
     return "\n".join([*head, *lines])
 
 
-def named(names: Sequence[str]) -> str:
-    shown = ", ".join(code(name, 60) for name in names[:_MOST_IN_A_ROW])
-    rest = len(names) - _MOST_IN_A_ROW
-    return f"{shown} and {rest:,} more" if rest > 0 else shown
-
-
 def cells(node: Node) -> tuple[str, str, str, str]:
     """What a row says of a node."""
     replaced = "**yes**" if node.replaced else "no"
-    if node.replaced and any(c.operation == "delete" and kind_of(c) == "server" for c in node.changes):
+    if node.removed:
         replaced = "**deleted**"
     return what(node), replaced, "**yes**" if node.touches_signer else "no", prose(node.downtime) or "none"
 
@@ -130,18 +128,31 @@ def what(node: Node) -> str:
     for change in node.changes:
         verbs.setdefault(VERBS[change.operation], {})[kind_of(change)] = None
     text = "; ".join(f"{verb} {', '.join(kinds)}" for verb, kinds in verbs.items())
-    if node.inside and node.inside.tasks:
-        text += f"; {count(len(node.inside.tasks), 'task')} inside"
-    if any(c.operation == "create" and kind_of(c) == "server" for c in node.changes):
+    within = inside_in_short(node.inside)
+    text = "; ".join(filter(None, (text, within)))
+    if node.new:
         text = f"new node: {text}"
     return prose(text if len(text) <= _ROW_CHANGES else f"{text[:_ROW_CHANGES]}...")
 
 
+def inside_in_short(inside: Inside | None) -> str:
+    """How much would change inside: tasks where somebody looked, else what goes into the host."""
+    if inside is None or not inside.tasks:
+        return ""
+    if inside.how == "seen":
+        return f"{'' if inside.complete else 'at least '}{count(len(inside.tasks), 'task')} inside"
+    # The releases stand in a file that is told, too.
+    files = {(task.role, task.name) for task in inside.tasks if task.role != ALL_ROLES and task.name != RELEASES}
+    what = ["variables"] * any(task.role == ALL_ROLES for task in inside.tasks)
+    what += [count(len(files), "file")] * bool(files)
+    return f"{' and '.join(what)} {'differs' if what == ['1 file'] else 'differ'} inside" if what else ""
+
+
 def findings(found: Sequence[Finding]) -> str:
-    """What the policies say, those that refuse first; waived ones last."""
+    """What policies and the preview itself object to: what refuses the change first, what is waived last."""
     if not found:
         return ""
-    lines = ["#### Policies", ""]
+    lines = ["#### Findings", ""]
     room, left = _FINDINGS, 0
     for each in found:
         level = "waived" if each.waived else each.level
@@ -160,117 +171,13 @@ def findings(found: Sequence[Finding]) -> str:
 def drift(preview: Preview) -> str:
     """What is not as it was left, by node."""
     lines = [f"- {code(name)}: {prose(line)}" for name, told in preview.drift.items() for line in told]
-    return "\n".join(["#### Drift", "", *_fitting(lines, _FINDINGS, "line")]) if lines else ""
+    return "\n".join(["#### Drift", "", *fitting(lines, _DRIFT, "line")]) if lines else ""
 
 
 def notes(told: Sequence[str]) -> str:
     """What the reader must know of how the preview was made."""
     lines = [f"- {prose(note, begins=True)}" for note in told]
-    return "\n".join(["#### Notes", "", *_fitting(lines, _NOTES, "note")]) if lines else ""
-
-
-def _fitting(lines: Sequence[str], room: int, what_they_are: str) -> list[str]:
-    kept: list[str] = []
-    for line in lines:
-        room -= len(line) + 1
-        if room < 0:
-            break
-        kept.append(line)
-    left = len(lines) - len(kept)
-    return [*kept, f"- {count(left, f'more {what_they_are}')} in `preview.json`"] if left else kept
-
-
-def details(preview: Preview) -> Iterator[str]:
-    """A folded part for what nodes share and for each node, in the order of the preview."""
-    shared = folded("What nodes share", preview.shared, None)
-    urgent = any(risk.needs_review(change) for change in preview.shared)
-    nodes = [node for node in preview.nodes if node.changes or node.inside]
-    if urgent and shared:
-        first = [node for node in nodes if node.replaced or node.touches_signer]
-        rest = nodes[len(first) :]
-    else:
-        first, rest = nodes, []
-    for node in first:
-        yield folded(f"{node.name} ({node.kind})", node.changes, node.inside)
-    if shared:
-        yield shared
-    for node in rest:
-        yield folded(f"{node.name} ({node.kind})", node.changes, node.inside)
-
-
-def folded(title: str, changes: Sequence[Change], inside: Inside | None) -> str:
-    """One folded part; empty where there is nothing in it."""
-    parts = [each for each in (change_list(changes), inside_part(inside)) if each]
-    if not parts:
-        return ""
-    # A blank line on both sides makes Markdown of what is inside the tags.
-    return "\n\n".join([f"<details><summary>{html(title)}</summary>", *parts, "</details>"])
-
-
-def change_list(changes: Iterable[Change]) -> str:
-    """Every change with its differences; resources with the same are one line."""
-    groups: dict[str, tuple[str, str, list[str], list[str]]] = {}
-    lines: list[str] = []
-    for change in changes:
-        mark = " (protected)" if change.protected else ""
-        differences = [f"  - {difference}" for difference in _differences(change)]
-        key = "\n".join([change.operation, change.type, mark, *differences]) if differences else ""
-        same = groups.get(key) if key else None
-        if same:
-            same[2].append(change.name)
-            continue
-        groups[key or f"{change.operation} {change.type} {change.name}"] = (
-            VERBS[change.operation],
-            kind_of(change) + mark,
-            [change.name],
-            differences,
-        )
-    for verb, kind, names, differences in groups.values():
-        lines.append(f"- **{verb}** {prose(kind)} {named(names)}")
-        lines += differences
-    return "\n".join(_fitting(lines, _PART, "line"))
-
-
-def _differences(change: Change) -> Iterator[str]:
-    if change.type in FOLLOWS:
-        return
-    if change.operation == "create" and change.type in TYPES:
-        told = [d for d in change.differences if d.path in ("name", "flavorName", "size", "volumeType", "description")]
-    else:
-        told = list(change.differences)
-    for each in told:
-        forced = " **forces a new one**" if each.replaces else ""
-        if change.operation == "create" or not each.before:
-            yield f"{code(each.path)}: {code(each.after, _VALUE)}{forced}"
-        else:
-            yield f"{code(each.path)}: {code(each.before, _VALUE)} → {code(each.after, _VALUE)}{forced}"
-
-
-def inside_part(inside: Inside | None) -> str:
-    """What would change inside the host, and how it is known."""
-    if inside is None:
-        return ""
-    how = {
-        "seen": "Inside the host (Ansible looked, and changed nothing):",
-        "told": "Inside the host (nobody could look; told from the two versions of its roles and variables):",
-        "unknown": "Inside the host: not known:",
-    }[inside.how]
-    parts = [f"{how} {prose(inside.reason)}".strip()]
-    if inside.how == "seen" and not inside.tasks:
-        parts.append("No task would change anything.")
-    room, left = _PART, 0
-    for task in inside.tasks:
-        told = [f"- {code(task.role)} {prose(task.name)}"]
-        if task.diff:
-            told.append(block(task.diff, "diff", _DIFF))
-        room -= sum(map(len, told))
-        if room >= 0:
-            parts += told
-        else:
-            left += 1
-    if left:
-        parts.append(f"- {count(left, 'more task')} in `preview.json`")
-    return "\n\n".join(parts)
+    return "\n".join(["#### Notes", "", *fitting(lines, _NOTES, "note")]) if lines else ""
 
 
 def fill(text: str, parts: Sequence[str]) -> str:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
-Operation = Literal["create", "update", "replace", "delete"]
+Operation = Literal["create", "update", "replace", "delete", "unprotect"]
+"""`unprotect`: nothing of it changes but that Pulumi would let it be deleted from then on."""
 Level = Literal["error", "warning"]
+PROTECT = "protect"
+"""The path of a difference that is not a property: Pulumi's own protection of a resource."""
 
 
 class Verdict(IntEnum):
@@ -70,6 +73,8 @@ class Inside:
     how: Literal["seen", "told", "unknown"]
     reason: str = ""
     tasks: tuple[Task, ...] = ()
+    complete: bool = True
+    """Whether a look that was to be made got through; `reason` says why it did not."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,23 @@ class Node:
     """Whether its signing service, keys, claim or key volume would be touched."""
     downtime: str = ""
     """The downtime to expect, for people; empty for none."""
+    new: bool = False
+    """Whether there is nothing of it yet."""
 
     @property
     def replaced(self) -> bool:
         """Whether its server would be another one."""
-        return any(c.operation in ("replace", "delete") and c.type.endswith(":Instance") for c in self.changes)
+        return bool({"replace", "delete"} & self._server) or (not self.new and "create" in self._server)
+
+    @property
+    def removed(self) -> bool:
+        """Whether it would have no server any more."""
+        return self._server == {"delete"}
+
+    @property
+    def _server(self) -> set[Operation]:
+        """What would be done to its server."""
+        return {change.operation for change in self.changes if change.type.endswith(":Instance")}
 
 
 @dataclass(frozen=True)

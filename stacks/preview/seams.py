@@ -29,12 +29,14 @@ class Looking:
 
 
 class Policies(Protocol):
-    """The rules that a fleet and its resources must keep."""
+    """The rules that a fleet and its resources must keep; `before` is the fleet as it is in force until then."""
 
-    def fleet(self, fleet: Fleet, catalogue: Catalogue) -> Sequence[Finding]:
-        """What is wrong with a fleet, before anything else is looked at."""
+    def fleet(self, fleet: Fleet, catalogue: Catalogue, before: Fleet | None) -> Sequence[Finding]:
+        """What is wrong with a fleet."""
 
-    def resources(self, fleet: Fleet, catalogue: Catalogue, digest: Mapping[str, Any]) -> Sequence[Finding]:
+    def resources(
+        self, fleet: Fleet, catalogue: Catalogue, before: Fleet | None, digest: Mapping[str, Any]
+    ) -> Sequence[Finding]:
         """What is wrong with the resources that `pulumi preview --json` tells of in `digest`."""
 
 

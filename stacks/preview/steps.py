@@ -6,18 +6,20 @@ the top-level name that differs; here each resource is one step, and each differ
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stacks.preview.model import Change, Difference, Operation
+from stacks.preview import opened
+from stacks.preview.model import PROTECT, Change, Difference, Operation
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How Pulumi writes a value that only the update will know (pkg/resource/plugin/rpc.go)."""
 KNOWN_LATER = "(known after the update)"
 NODE = "stakeyard:index:Node"
-MOST_DIFFERENCES = 60
-"""Of one resource; the rest is a number."""
+MASKED = "[secret]"
+"""How Pulumi writes a secret."""
 
 _OPERATIONS: Mapping[str, Operation] = {
     "create": "create",
@@ -46,10 +48,14 @@ class Step:
     old_inputs: Mapping[str, Any] = field(default_factory=dict)
     old_outputs: Mapping[str, Any] = field(default_factory=dict)
     protect: bool = False
+    unprotected: bool = False
+    """Whether it is protected before and not after, which Pulumi does not call a change."""
     paths: Mapping[str, bool] = field(default_factory=dict)
     """The properties that differ as Pulumi names them, and whether each makes a new resource necessary."""
     reasons: tuple[str, ...] = ()
     """Top-level properties that make a new resource necessary."""
+    passages: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
+    """Inputs before and after by which to say what a firewall lets through, where its own are masked."""
 
 
 def steps(digest: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -78,9 +84,10 @@ def _parent(group: Iterable[Mapping[str, Any]]) -> str:
 
 def _step(urn: str, group: Sequence[Mapping[str, Any]], parents: Mapping[str, str]) -> Step | None:
     found = {_OPERATIONS[each["op"]] for each in group if each["op"] in _OPERATIONS}
-    if not found:
+    lifted = any(_lifts(each) for each in group)
+    if not found and not lifted:
         return None
-    operation: Operation = "replace" if len(found) > 1 or "replace" in found else found.pop()
+    operation: Operation = "replace" if len(found) > 1 or "replace" in found else found.pop() if found else "unprotect"
     old = _merged(each.get("oldState") for each in group)
     new = {} if operation == "delete" else _merged(each.get("newState") for each in group)
     state = new or old
@@ -103,9 +110,16 @@ def _step(urn: str, group: Sequence[Mapping[str, Any]], parents: Mapping[str, st
         old_inputs=old.get("inputs") or {},
         old_outputs=old.get("outputs") or {},
         protect=bool(old.get("protect") or new.get("protect")),
+        unprotected=lifted,
         paths=paths,
         reasons=tuple(sorted(reasons)),
     )
+
+
+def _lifts(told: Mapping[str, Any]) -> bool:
+    """Whether a resource stays, and its protection does not."""
+    old, new = told.get("oldState") or {}, told.get("newState") or {}
+    return bool(old.get("protect") and new and not new.get("protect"))
 
 
 def _merged(states: Iterable[Mapping[str, Any] | None]) -> Mapping[str, Any]:
@@ -135,16 +149,23 @@ def node_of(urn: str, parents: Mapping[str, str]) -> str | None:
 
 
 def change(step: Step) -> Change:
-    """The change with each value that differs."""
-    found = sorted(_differences(step), key=lambda difference: difference.path)
-    rest = len(found) - MOST_DIFFERENCES
-    if rest > 0:
-        found = [*found[:MOST_DIFFERENCES], Difference("...", "", f"{rest} more values differ")]
+    """The change with each value that differs: all of them, as what it means is judged by them."""
+    found = sorted({*_differences(step), *_passages(step)}, key=lambda each: (each.path, each.before, each.after))
     return Change(step.operation, step.type, step.name, step.node, tuple(found), step.protect)
 
 
+def _passages(step: Step) -> Iterator[Difference]:
+    if step.type == opened.CONVERGENCE and step.operation in ("create", "delete"):
+        return  # a host's firewall comes and goes with it
+    old, new = step.passages or (step.old_inputs, step.inputs)
+    for path, before, after in opened.differing(step.type, old, new, UNKNOWN):
+        yield Difference(path, before or "", after or "")
+
+
 def _differences(step: Step) -> Iterator[Difference]:
-    if step.operation == "delete":
+    if step.unprotected:
+        yield Difference(PROTECT, "true", "false")
+    if step.operation in ("delete", "unprotect"):
         return
     if step.operation == "create" or not step.paths:
         # A replacement that only follows another one has no differences of its own in Pulumi's words.
@@ -155,7 +176,11 @@ def _differences(step: Step) -> Iterator[Difference]:
         keys = tuple(parsed(path))
         before = dig(step.old_inputs, keys)
         before = dig(step.old_outputs, keys) if before is None else before
-        for inner, old, new in compare(before, dig(step.inputs, keys), path):
+        after = dig(step.inputs, keys)
+        if before == after == MASKED:
+            # Pulumi saw that they differ, and shows neither.
+            yield Difference(path, MASKED, f"{MASKED} (another value)", replaces)
+        for inner, old, new in compare(before, after, path):
             yield Difference(inner, shown(old), shown(new), replaces)
 
 
@@ -173,6 +198,10 @@ def compare(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any,
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
             yield from compare(old, new, f"{path}[{index}]")
+    elif isinstance(before, list) and isinstance(after, list) and _texts(before, after):
+        # One by one: the one that was added to many would not be seen among them.
+        yield from ((f"{path}[]", text, None) for text in sorted((Counter(before) - Counter(after)).elements()))
+        yield from ((f"{path}[]", None, text) for text in sorted((Counter(after) - Counter(before)).elements()))
     else:
         yield path, before, after
 
@@ -191,6 +220,10 @@ def _names(before: list[Any] | None, after: list[Any] | None) -> list[str] | Non
             return None
         found |= dict.fromkeys(str(name) for name in names)
     return list(found)
+
+
+def _texts(*lists: list[Any]) -> bool:
+    return all(isinstance(item, str) for items in lists for item in items)
 
 
 def _named(items: list[Any] | None, name: str) -> Any:

@@ -16,8 +16,10 @@ from stacks.runner import hider, strings
 from stacks.task_changes import NOT_TEXT, cut, unified
 from stacks.variables import Plan
 
-STACK_FILE = "stack file"
-"""Stands for a role where variables differ."""
+ALL_ROLES = "all roles"
+"""Stands for a role where variables differ, which all of a node's roles are given."""
+RELEASES = "pinned releases"
+"""What of a role's artifacts.yml counts where nobody names a release."""
 _HIDDEN = "***"
 _HIDDEN_OTHER = "*** (another value)"
 
@@ -78,7 +80,7 @@ def role_differences(role: str, base: Path, head: Path, hide: Callable[[str], st
     """Pinned releases first, then one entry for each file that differs."""
     releases = unified(_releases(base), _releases(head), f"{role}/artifacts.yml")
     if releases:
-        yield Task(role, "pinned releases", cut(hide(releases)))
+        yield Task(role, RELEASES, cut(hide(releases)))
     before, after = _files(base), _files(head)
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
@@ -126,7 +128,7 @@ def _variables(subject: Compared, variables: Mapping[str, object]) -> Iterator[T
     }
     diff = unified(hide(_dump(old)), hide(_dump(new)), f"variables of {subject.plan.name}")
     if diff:
-        yield Task(STACK_FILE, "variables", cut(diff))
+        yield Task(ALL_ROLES, "variables", cut(diff))
 
 
 def _dump(value: object) -> str:

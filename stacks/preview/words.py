@@ -1,7 +1,8 @@
 """The words that reports have for types of resources, operations and times."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from stacks.preview.escape import code
 from stacks.preview.model import Change, Operation
 
 TYPES: Mapping[str, str] = {
@@ -27,7 +28,13 @@ TYPES: Mapping[str, str] = {
 }
 FOLLOWS = ("stakeyard:index:FleetChecks", "stakeyard:index:HostKey")
 """Types whose changes only repeat those of others: a comment names them and has no details."""
-VERBS: Mapping[Operation, str] = {"create": "create", "update": "change", "replace": "replace", "delete": "delete"}
+VERBS: Mapping[Operation, str] = {
+    "create": "create",
+    "update": "change",
+    "replace": "replace",
+    "delete": "delete",
+    "unprotect": "lift the protection of",
+}
 
 
 def kind_of(change: Change) -> str:
@@ -50,3 +57,22 @@ def duration(seconds: int) -> str:
 def count(number: int, one: str, many: str = "") -> str:
     """A number with its noun."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def named(names: Sequence[str], longest: int = 60, most: int = 6) -> str:
+    """The first names, each cut after `longest` characters, and how many more there are."""
+    shown = ", ".join(code(name, longest) for name in names[:most])
+    rest = len(names) - most
+    return f"{shown} and {rest:,} more" if shown and rest > 0 else shown or f"{rest:,}"
+
+
+def fitting(lines: Sequence[str], room: int, what_they_are: str) -> list[str]:
+    """As many of the lines as fit, and one that says how many did not."""
+    kept: list[str] = []
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    left = len(lines) - len(kept)
+    return [*kept, f"- {count(left, f'more {what_they_are}')} in `preview.json`"] if left else kept

@@ -10,8 +10,9 @@ from stacks.preview import checkout, mocked
 from stacks.preview.steps import steps
 from tests.preview import recorded
 
-TOGETHER = ("flavor-change", "network-change", "port-opened", "image-bump")
-"""Replacements with all that follows, protected ones among them; deletions; changes in place; placeholders' paths."""
+TOGETHER = ("flavor-change", "network-change", "port-opened", "image-bump", "node-removed", "throwaway-flipped")
+"""Replacements with all that follows, protected ones among them; deletions; changes in place; placeholders' paths; what
+Pulumi calls no change."""
 
 
 def digests(repository: Path, scratch: Path) -> list[dict[str, Any]]:

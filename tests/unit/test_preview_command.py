@@ -14,11 +14,11 @@ from stacks.catalogue import Catalogue, load_catalogue
 from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet
 from stacks.paths import REPOSITORY
-from stacks.preview import assemble, checkout, command, mocked
+from stacks.preview import assemble, checkout, command, mocked, opened
 from stacks.preview.command import Request
 from stacks.preview.model import Finding, Inside, Task, Verdict
 from stacks.preview.seams import Looking
-from stacks.preview.steps import steps
+from stacks.preview.steps import MASKED, change, steps
 from tests.preview import recorded
 from tests.unit.previews import CONVERGENCE, SERVER, told
 
@@ -30,11 +30,13 @@ class Rules:
         self.findings = findings
         self.asked: list[str] = []
 
-    def fleet(self, fleet: Fleet, catalogue: Catalogue) -> Sequence[Finding]:
+    def fleet(self, fleet: Fleet, catalogue: Catalogue, before: Fleet | None) -> Sequence[Finding]:
         self.asked.append("fleet")
         return self.findings
 
-    def resources(self, fleet: Fleet, catalogue: Catalogue, digest: Mapping[str, Any]) -> Sequence[Finding]:
+    def resources(
+        self, fleet: Fleet, catalogue: Catalogue, before: Fleet | None, digest: Mapping[str, Any]
+    ) -> Sequence[Finding]:
         self.asked.append("resources")
         return ()
 
@@ -51,7 +53,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return target
 
 
-DIGEST = [told("update", CONVERGENCE, "bitcoin-1", {"roles_digest": "a"}, {"roles_digest": "b"})]
+VARIABLES = {"variables": {"kind": "update"}}
+DIGEST = [told("update", CONVERGENCE, "bitcoin-1", {"user": "a"}, {"user": "b"})]
 
 
 def run(repository: Path, out: Path, *rest: Any) -> tuple[Verdict, str]:
@@ -101,7 +104,7 @@ def test_the_look_is_told_which_nodes_change_in_place_and_only_they(repository: 
     (looking,) = asked
     assert set(looking.steps) == {"bitcoin-1"}
     assert looking.cloud == "mocked"
-    assert looking.steps["bitcoin-1"].old_inputs == {"roles_digest": "a"}
+    assert looking.steps["bitcoin-1"].old_inputs == {"user": "a"}
 
 
 def test_a_login_that_fails_is_said_and_refused_where_the_cloud_is_to_be_asked(
@@ -189,3 +192,29 @@ def test_a_node_has_the_kind_the_signer_and_the_downtime_of_the_stack_file() -> 
     assert by_name["bitcoin-1"].downtime == "about 5 min (service restarted)"
     assert by_name["validator-1"].replaced
     assert [change.name for change in shared] == ["shared"]
+
+
+def test_a_node_is_new_where_pulumi_makes_all_of_it() -> None:
+    def component(op: str, name: str) -> dict[str, Any]:
+        return {"op": op, "urn": f"urn:pulumi:s::stakeyard::stakeyard:index:Site$stakeyard:index:Node::{name}"}
+
+    told_of = [component("create", "a"), component("same", "b"), component("create", "c"), component("delete", "c")]
+    assert assemble.new_nodes({"steps": told_of}) == {"a"}
+    fleet, catalogue = base_fleet()
+    made = steps({"steps": [told("create", SERVER, name, None, {"a": 1}) for name in ("bitcoin-1", "bitcoin-2")]})
+    nodes, _ = assemble.nodes(made, fleet, fleet, catalogue, {}, new=frozenset({"bitcoin-1"}))
+    assert [(node.name, node.new, node.replaced) for node in nodes] == [
+        ("bitcoin-1", True, False),
+        ("bitcoin-2", False, True),
+    ]
+
+
+def test_what_a_host_lets_through_is_known_though_its_variables_are_masked() -> None:
+    fleet, catalogue = base_fleet()
+    ranges = (*fleet.operators.ranges, type(fleet.operators.ranges[0])("203.0.113.0/24"))
+    head = fleet.model_copy(update={"operators": fleet.operators.model_copy(update={"ranges": ranges})})
+    masked = {"variables": MASKED}
+    found = steps({"steps": [told("update", CONVERGENCE, "bitcoin-1", masked, masked, detailedDiff=VARIABLES)]})
+    for base, opens in ((fleet, ["in tcp 22 from 203.0.113.0/24"]), (None, [])):
+        (step,) = assemble.unmasked(found, head, catalogue, base, catalogue)
+        assert [each.after for each in change(step).differences if each.path == opened.PATH] == opens

@@ -137,7 +137,7 @@ def test_a_signer_is_seen_with_the_claim_that_it_has(head: Path, base: Path) -> 
 def test_a_signer_without_its_claim_is_not_looked_at(head: Path, base: Path, more: Mapping[str, Any], why: str) -> None:
     hosts = Hosts(TaskChange("own", "Write"))
     signing = Subject(replace(plan(head), signer=SIGNER), ROLES, inputs(base, **more))
-    assert look([signing], Folders(head, base), hosts)["n1"] == Inside("told", why)
+    assert look([signing], Folders(head, base), hosts)["n1"] == Inside("told", why, complete=False)
     assert hosts.variables == []
 
 
@@ -149,9 +149,9 @@ def test_a_host_that_does_not_answer_is_told(head: Path, base: Path) -> None:
     hosts = Hosts(error=NoAnswerError("ssh: no route"))
     changed = Subject(plan(head, word="two"), ROLES, inputs(base))
     found = look([changed], Folders(head, base), hosts)["n1"]
-    assert (found.how, found.reason) == ("told", "the host did not answer: ssh: no route")
+    assert (found.how, found.reason, found.complete) == ("told", "the host did not answer: ssh: no route", False)
     assert [(task.role, task.name) for task in found.tasks] == [
-        ("stack file", "variables"),
+        ("all roles", "variables"),
         ("checks", "conftest.py"),
         ("own", "pinned releases"),
         ("own", "artifacts.yml"),
@@ -169,6 +169,7 @@ def test_what_was_seen_before_a_failure_stays_with_the_reason(head: Path, base: 
         "seen",
         "check mode did not get through, so there may be more: n1: role own, task 'Refuse': no",
         (Task("own", "Write"),),
+        complete=False,
     )
 
 
@@ -216,6 +217,7 @@ def test_without_hosts_and_state_two_plans_are_compared(head: Path, base: Path) 
     told = Subject(plan(head, word="two"), ROLES, None, base=plan(base))
     found = look([told], Folders(head, base), None)["n1"]
     assert (found.how, found.reason, [task.name for task in found.tasks]) == ("told", "", ["variables"])
+    assert found.complete, "no look was to be made"
 
 
 def test_what_cannot_be_told_is_unknown(head: Path, base: Path) -> None:

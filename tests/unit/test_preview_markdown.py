@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -39,7 +40,7 @@ def big(nodes: int, diff: int = 300) -> Preview:
 def test_a_comment_is_never_too_long_and_keeps_what_decides(nodes: int) -> None:
     text = markdown.render(big(nodes))
     assert len(text) < markdown.LIMIT
-    assert text.startswith("<!-- stakeyard-preview:s -->\n### Preview of `s`: **Refused by policy**\n")
+    assert text.startswith("<!-- stakeyard-preview:s -->\n### Preview of `s`: **Refused**\n")
     assert "| `signer` | replace server | **yes** | **yes** | about 1 min |" in text
     assert text.index("`signer`") < text.index("`n-0`")
     assert text.count("<details>") == text.count("</details>")
@@ -83,6 +84,52 @@ def test_nodes_of_which_the_same_is_said_share_a_row() -> None:
     nodes = [Node(f"n-{n}", "k", signs=False, changes=(change("update", CONVERGENCE, "x"),)) for n in range(9)]
     text = markdown.render(preview(*nodes))
     assert "| `n-0`, `n-1`, `n-2`, `n-3`, `n-4`, `n-5` and 3 more | change software | no | no | none |" in text
+
+
+VARIABLES = Task("all roles", "variables")
+RELEASES = Task("r", "pinned releases")
+FILE = Task("r", "artifacts.yml")
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [
+        (Inside("seen", "", (FILE, FILE)), "2 tasks inside"),
+        (Inside("seen", "it broke off", (FILE,), complete=False), "at least 1 task inside"),
+        (Inside("told", "", (RELEASES, FILE)), "1 file differs inside"),
+        (Inside("told", "", (VARIABLES, FILE)), "variables and 1 file differ inside"),
+        (Inside("told", "", (VARIABLES,)), "variables differ inside"),
+        (Inside("told", "", (FILE, Task("r", "x"))), "2 files differ inside"),
+        (Inside("told", ""), ""),
+    ],
+)
+def test_the_table_says_tasks_only_where_somebody_looked(inside: Inside, said: str) -> None:
+    assert markdown.inside_in_short(inside) == said
+    assert markdown.what(Node("n", "k", signs=False, inside=inside)) == said
+
+
+@pytest.mark.parametrize(
+    ("operations", "new", "told", "server"),
+    [
+        (("create",), True, "new node: create server", "no"),
+        (("create",), False, "create server", "**yes**"),
+        (("create", "delete"), False, "create server; delete server", "**yes**"),
+        (("delete",), False, "delete server", "**deleted**"),
+    ],
+)
+def test_only_a_node_that_was_not_there_is_new(operations: Any, new: bool, told: str, server: str) -> None:
+    changes = tuple(change(operation, SERVER, f"n-{operation}") for operation in operations)
+    assert markdown.cells(Node("n", "k", False, changes, new=new))[:2] == (told, server)
+
+
+def test_many_differences_are_cut_where_they_are_shown_and_nowhere_else() -> None:
+    differences = tuple(Difference(f"path{n:03}", "1", "2") for n in range(100))
+    found = preview(Node("n", "k", signs=False, changes=(change("update", CONVERGENCE, "n", *differences),)))
+    text = markdown.render(found)
+    assert "`path059`" in text
+    assert "`path060`" not in text
+    assert "40 more values in `preview.json`" in text
+    assert "path099" in as_json.render(found)
 
 
 def test_waived_findings_are_told_last_and_say_so() -> None:

@@ -1,10 +1,12 @@
 """From Pulumi's steps to changes."""
 
+from typing import Any
+
 import pytest
 
 from stacks.preview.model import Difference
-from stacks.preview.steps import KNOWN_LATER, UNKNOWN, change, compare, parsed, steps
-from tests.unit.previews import CONVERGENCE, NODE_TYPE, SERVER, STACK_URN, VOLUME, told
+from stacks.preview.steps import KNOWN_LATER, MASKED, UNKNOWN, change, compare, parsed, steps
+from tests.unit.previews import CONVERGENCE, NODE_TYPE, RULE, SERVER, STACK_URN, VOLUME, told
 
 
 def one(*group: dict[str, object]) -> object:
@@ -111,6 +113,7 @@ def test_a_whole_mapping_that_differs_is_told_value_by_value_and_lists_by_name()
     [
         ([1, 2], [1, 3], [("[1]", 2, 3)]),
         ([1, 2], [1], [("", [1, 2], [1])]),
+        (["a", "b"], ["b", "c", "d"], [("[]", "a", None), ("[]", None, "c"), ("[]", None, "d")]),
         ([{"name": "a"}, {"name": "a"}], [{"name": "a"}], [("", [{"name": "a"}, {"name": "a"}], [{"name": "a"}])]),
         ({"a": {"__defaults": []}}, {"a": {"__defaults": ["x"]}}, []),
         ("[secret]", "[secret]", []),
@@ -123,10 +126,82 @@ def test_values_are_compared_as_far_down_as_they_can_be(before: object, after: o
     assert list(compare(before, after)) == found
 
 
-def test_many_differences_are_cut_with_their_number() -> None:
+def test_no_difference_is_cut_before_it_has_been_judged() -> None:
     found = differences(told("create", SERVER, "n1", None, {f"k{i:03}": i for i in range(100)}))
-    assert len(found) == 61
-    assert found[-1] == Difference("...", "", "40 more values differ")
+    assert len(found) == 100
+
+
+RPC = {"name": "rpc", "protocol": "tcp", "port": 8332}
+PEERS = {f"n{number}": 1 for number in range(100)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "found"),
+    [
+        (
+            CONVERGENCE,
+            {"stakeyard_ports": [{**RPC, "sources": ["10.0.0.0/24"]}]},
+            {"stakeyard_ports": [{**RPC, "port": 8332.0, "sources": ["10.0.0.0/24", "0.0.0.0/0"]}]},
+            [("", "in tcp 8332 from 0.0.0.0/0")],
+        ),
+        (
+            CONVERGENCE,
+            {"stakeyard_egress": [{"name": "all", "protocol": "udp", "destinations": ["0.0.0.0/0"]}]},
+            {"a_peer": PEERS, "stakeyard_ports": [{"name": "x", "protocol": "tcp", "port": 1, "sources": ["::/0"]}]},
+            [("", "in tcp 1 from ::/0"), ("out udp any port to 0.0.0.0/0", "")],
+        ),
+        (CONVERGENCE, "[secret]", {"stakeyard_ports": [{"name": "x", "port": 1, "sources": ["a"]}]}, []),
+    ],
+)  # fmt: skip
+def test_what_a_host_lets_through_is_told_whatever_else_differs(
+    kind: str, old: object, new: object, found: object
+) -> None:
+    step = told("update", kind, "n1", {"variables": old}, {"variables": new}, detailedDiff={"variables": {}})
+    assert [(each.before, each.after) for each in differences(step) if each.path == "lets through"] == found
+
+
+INGRESS = {"direction": "ingress", "protocol": "tcp", "portRangeMin": 22, "portRangeMax": 22}
+
+
+@pytest.mark.parametrize(
+    ("op", "old", "new", "found"),
+    [
+        ("create", None, {**INGRESS, "remoteIpPrefix": "80.0.0.0/9"}, [("", "in tcp 22 from 80.0.0.0/9")]),
+        ("delete", {**INGRESS, "portRangeMax": 30}, None, [("in tcp 22-30 from 0.0.0.0/0", "")]),
+        (
+            "create",
+            None,
+            {"direction": "egress", "ethertype": "IPv6", "remoteGroupId": UNKNOWN},
+            [("", "out any protocol any port to security group what is known after the update")],
+        ),
+        ("replace", {**INGRESS, "description": "a"}, {**INGRESS, "description": "b"}, []),
+    ],
+)
+def test_what_a_rule_lets_through_is_told_of_every_rule(op: str, old: Any, new: Any, found: object) -> None:
+    step = told(op, RULE, "group-ingress-tcp", old, new, node=None)
+    assert [(each.before, each.after) for each in differences(step) if each.path == "lets through"] == found
+
+
+def test_masked_values_that_differ_are_a_difference() -> None:
+    step = told(
+        "update", CONVERGENCE, "n1", {"variables": MASKED}, {"variables": MASKED}, detailedDiff={"variables": {}}
+    )
+    assert differences(step) == (Difference("variables", "[secret]", "[secret] (another value)"),)
+
+
+@pytest.mark.parametrize(("op", "operation"), [("same", "unprotect"), ("update", "update"), ("replace", "replace")])
+def test_a_protection_that_is_lifted_is_a_change_also_where_pulumi_sees_none(op: str, operation: str) -> None:
+    group = told(op, VOLUME, "n1-chain", {"size": 1}, {"size": 1})
+    group["oldState"]["protect"] = True
+    (step,) = steps({"steps": [group]})
+    made = change(step)
+    assert (made.operation, made.protected, made.differences) == (
+        operation,
+        True,
+        (Difference("protect", "true", "false"),),
+    )
+    group["oldState"]["protect"], group["newState"]["protect"] = False, True
+    assert all(change(step).differences == () for step in steps({"steps": [group]}))
 
 
 def test_a_deleted_resource_has_no_differences_and_its_protection_is_told() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stacks.catalogue import HOST
-from stacks.preview import risk, terminal
+from stacks.preview import markdown, risk, terminal
 from stacks.preview.model import Finding, Inside, Node, Task, Verdict
 from stacks.preview.why import reasons
 from tests.unit.previews import CONVERGENCE, RULE, SERVER, VOLUME, change, preview
@@ -22,10 +22,20 @@ def node(*changes: Any, **more: Any) -> Any:
         (node(change("replace", SERVER, "n1")), "a server is replaced", "n1"),
         (node(change("delete", VOLUME, "n1-chain")), "a volume is replaced or deleted", "n1"),
         (preview(shared=(change("create", RULE, "x-tcp-22"),)), "a security group or a rule of one", "x-tcp-22"),
-        (preview(shared=(change("create", "other:thing:Thing", "t"),)), "anything that no other row knows", "t"),
+        (
+            preview(shared=(change("create", "other:thing:Thing", "t"),)),
+            "something that this preview has no rule for",
+            "t",
+        ),
         (node(signs=True, touches_signer=True), "a signer is touched", "n1"),
         (node(inside=Inside("unknown", "no host was asked")), "what would change inside the host is not known", "n1"),
         (node(inside=Inside("seen", tasks=(Task(HOST, "Users"),))), "the users, SSH or firewall", "n1"),
+        (
+            node(inside=Inside("told", "no answer", complete=False)),
+            "the look inside the host did not get through",
+            "n1",
+        ),
+        (preview(findings=(Finding("shares", "warning", "k", "odd."),)), "a finding asks for it", "shares"),
         (preview(drift={"n1": ("a file differs",)}), "something is not as the last update left it", "n1"),
     ],
 )
@@ -34,7 +44,8 @@ def test_every_review_has_a_reason_with_a_name(found: Any, reason: str, name: st
     ((told, names),) = reasons(found).items()
     assert told.startswith(reason)
     assert names == (name,)
-    assert re.search(rf"#### What needs review\n\n- {reason}.*: `{name}`", terminal.render(found))
+    for shown in (terminal.render(found), markdown.render(found)):
+        assert re.search(rf"#### What needs review\n\n- {reason}.*: `{name}`", shown)
 
 
 def test_what_is_safe_has_no_reason() -> None:
