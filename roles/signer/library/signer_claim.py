@@ -24,7 +24,7 @@ options:
   server: {description: Id of the server in the cloud., type: str, required: true}
   generation: {description: Generation of the claim., type: int, required: true}
   keys: {description: Fingerprints of the keys., type: list, elements: str, required: true}
-  begun: {description: Keys that sign with their history here by the cloud's word., type: list, elements: str, default: []}
+  begun: {description: Keys known to sign with their history here., type: list, elements: str, default: []}
   new: {description: Whether the volume may be without a claim., type: bool, default: false}
   state: {description: Hold or release the claim., type: str, default: held, choices: [held, released]}
 author: [Stakeyard]
