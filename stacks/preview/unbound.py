@@ -65,20 +65,24 @@ def _forced(raw: bytes, tasks: bool) -> list[str]:
     """
     try:
         found = yaml.load(raw.decode(), _Loader)  # noqa: S506 - it makes texts and nothing else
-        return list(_inside(found, (), count()))
+        return list(_inside(found))
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return [repr(raw)] if tasks or _FORCED.encode() in raw else []
 
 
-def _inside(value: Any, around: tuple[object, ...], visits: Iterator[int]) -> Iterator[str]:
-    if next(visits) > _MOST_VISITS:
-        raise ValueError("aliases of aliases")
-    if isinstance(value, list):
-        for inner in value:
-            yield from _inside(inner, around, visits)
-    elif isinstance(value, Mapping):
-        if str(value.get(_FORCED, "true")) not in ("true", "True"):
-            yield yaml.safe_dump([*around, value], sort_keys=True)
-        own = {key: inner for key, inner in value.items() if key not in _BLOCKS}
-        for key, inner in value.items():
-            yield from _inside(inner, (*around, own) if key in _BLOCKS else around, visits)
+def _inside(whole: Any) -> Iterator[str]:
+    """Not recursive, as a file may be nested as deeply as its author likes, also within itself."""
+    waiting: list[tuple[Any, tuple[object, ...]]] = [(whole, ())]
+    for visits in count():
+        if not waiting:
+            return
+        if visits > _MOST_VISITS:
+            raise ValueError("aliases of aliases")
+        value, around = waiting.pop()
+        if isinstance(value, list):
+            waiting += ((inner, around) for inner in value)
+        elif isinstance(value, Mapping):
+            if str(value.get(_FORCED, "true")) not in ("true", "True"):
+                yield yaml.safe_dump([*around, value], sort_keys=True)
+            own = {key: inner for key, inner in value.items() if key not in _BLOCKS}
+            waiting += ((inner, (*around, own) if key in _BLOCKS else around) for key, inner in value.items())

@@ -40,6 +40,8 @@ class FakeBeacon:
     blocks: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     pools: dict[str, list[Any]] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
+    branches: dict[str, int] = field(default_factory=dict)
+    """By the state of an orphan: how far its committees are from those of the chain. Without an entry it is unknown."""
     before: bool = True
     """Whether it has what was before its blocks."""
 
@@ -85,11 +87,14 @@ class FakeBeacon:
     ) -> None:
         """A block at a slot; `more` are further lists of its body."""
         number = len(self.blocks.setdefault(slot, []))
+        state = "0x" + ("44" if canonical else f"{slot:02x}") * 32
+        if not canonical:
+            self.branches.setdefault(state, 0)
         header = {
             "slot": str(slot),
             "proposer_index": str(proposer),
             "parent_root": "0x" + "33" * 32,
-            "state_root": "0x" + "44" * 32,
+            "state_root": state,
             "body_root": f"0x{number:064x}",
         }
         body = {"attestations": list(attestations), "attester_slashings": [], "proposer_slashings": [], **more}
@@ -123,10 +128,19 @@ class FakeBeacon:
             asked = [key for key in json.loads(body)["ids"] if key in known]
             return [{"index": str(known[key]), "validator": {"pubkey": key}} for key in asked]
         if where.endswith("/committees"):
+            state = where.removeprefix("/eth/v1/beacon/states/").removesuffix("/committees")
+            if state.startswith("0x") and state not in self.branches:
+                return None
+            away, first = self.branches.get(state, 0), int(number) * SLOTS
             return [
-                {"slot": str(slot), "index": str(index), "validators": [str(v) for v in self.committee(slot, index)]}
-                for slot in range(int(number) * SLOTS, (int(number) + 1) * SLOTS) for index in (0, 1)
-            ]  # fmt: skip
+                {
+                    "slot": str(slot),
+                    "index": str(index),
+                    "validators": [str((v + away) % self.validators) for v in self.committee(slot, index)],
+                }
+                for slot in range(first, first + SLOTS)
+                for index in (0, 1)
+            ]
         if where == "/eth/v1/beacon/headers":
             blocks = self.blocks.get(int(number), [])
             return [{**block, "header": {"message": block["header"]}} for block in blocks] or None

@@ -107,6 +107,20 @@ def test_a_vote_in_an_orphaned_block_counts(node: FakeBeacon) -> None:
     assert record.seen[fingerprint(key_of(3))] == {"source": 7, "target": 8}
 
 
+def test_a_vote_on_another_branch_is_the_one_of_its_own_committees(node: FakeBeacon) -> None:
+    slot = next(slot for slot in range(32, 36) for index in (0, 1) if 3 in node.committee(slot, index))
+    node.block(36, 1, [node.attestation([3], node.data(slot, source=7))], canonical=False)
+    (state,) = node.branches
+    node.branches[state] = 5
+    with served(node) as url:
+        record = signer.record([url], [key_of(3), key_of(8)], 0, NOW)
+        del node.branches[state]
+        unread = signer.record([url], [key_of(3), key_of(8)], 0, NOW)
+    assert record.seen[fingerprint(key_of(8))] == {"source": 7, "target": 8}
+    assert record.seen[fingerprint(key_of(3))] == {"source": 5, "target": 6}
+    assert fingerprint(key_of(8)) not in unread.seen
+
+
 BEHIND = [{"is_syncing": True}, {"is_optimistic": True}, {"el_offline": True}, {"sync_distance": str(SLOTS)}]
 
 

@@ -62,7 +62,7 @@ class Reader:
         self.head, self.present, self.synced = sync.head_slot, sync.present_slot, sync.synced
         self.found = Signed()
         self._lowest: tuple[int, str] | None = None  # slot and parent of the earliest canonical block that was read
-        self._committees: dict[int, Mapping[tuple[int, int], list[int]]] = {}
+        self._committees: dict[tuple[int, str], Mapping[tuple[int, int], list[int]]] = {}
 
     def read(self, first: int, last: int) -> Signed:
         """All that is signed in blocks of these slots, both included. Raises BeaconError."""
@@ -115,14 +115,16 @@ class Reader:
         if block is None:
             raise BeaconError(f"beacon node {self.beacon.url} names block {root} and does not have it: ask another.")
         body = block["message"]["body"]
+        # Another branch may have drawn other committees: an orphan's votes are read by the orphan's own state.
+        state = "" if canonical else str(message["state_root"])
         for attestation in body["attestations"]:
-            self._attestation(attestation, canonical)
+            self._attestation(attestation, canonical, state)
         self._attester_slashings(body["attester_slashings"])
         self._proposer_slashings(body["proposer_slashings"])
 
-    def _attestation(self, attestation: Mapping[str, Any], canonical: bool) -> None:
+    def _attestation(self, attestation: Mapping[str, Any], canonical: bool, state: str = "") -> None:
         try:
-            validators = list(self._validators(attestation))
+            validators = list(self._validators(attestation, state))
         except _OtherShufflingError:
             if canonical:
                 where = f"beacon node {self.beacon.url}: slot {attestation['data']['slot']}"
@@ -131,12 +133,12 @@ class Reader:
             return
         self._votes(validators, attestation["data"])
 
-    def _validators(self, attestation: Mapping[str, Any]) -> Iterator[int]:
+    def _validators(self, attestation: Mapping[str, Any], state: str) -> Iterator[int]:
         data = attestation["data"]
         if "attester_index" in attestation:  # one that was not aggregated yet, since Electra
             yield int(attestation["attester_index"])
             return
-        committees = self._committees_of(self.chain.epoch_of(int(data["slot"])))
+        committees = self._committees_of(self.chain.epoch_of(int(data["slot"])), state)
         names = set_bits(attestation["committee_bits"]) if "committee_bits" in attestation else [int(data["index"])]
         members: list[int] = []
         for name in names:
@@ -148,16 +150,28 @@ class Reader:
             raise _OtherShufflingError
         yield from (members[bit] for bit in bits)
 
-    def _committees_of(self, epoch: int) -> Mapping[tuple[int, int], list[int]]:
-        if epoch not in self._committees:
-            slot = epoch * self.chain.slots_per_epoch
-            state = str(slot) if slot <= self.head else "head"
-            entries = self.beacon.need(f"/eth/v1/beacon/states/{state}/committees?epoch={epoch}")
-            self._committees[epoch] = {
+    def _committees_of(self, epoch: int, state: str) -> Mapping[tuple[int, int], list[int]]:
+        """By slot and index; of the canonical chain where no `state` of another branch is named."""
+        if (epoch, state) not in self._committees:
+            entries = self._branch(epoch, state) if state else self._canonical(epoch)
+            self._committees[epoch, state] = {
                 (int(entry["slot"]), int(entry["index"])): [int(validator) for validator in entry["validators"]]
                 for entry in entries
             }
-        return self._committees[epoch]
+        return self._committees[epoch, state]
+
+    def _canonical(self, epoch: int) -> Any:
+        slot = epoch * self.chain.slots_per_epoch
+        return self.beacon.need(
+            f"/eth/v1/beacon/states/{slot if slot <= self.head else 'head'}/committees?epoch={epoch}"
+        )
+
+    def _branch(self, epoch: int, state: str) -> Any:
+        """Nothing, so that the vote counts as unread, where the node does not have that state any more."""
+        try:
+            return self.beacon.get(f"/eth/v1/beacon/states/{state}/committees?epoch={epoch}") or ()
+        except BeaconError:
+            return ()
 
     def _votes(self, validators: Iterable[int], data: Mapping[str, Any]) -> None:
         source, target = data["source"], data["target"]
