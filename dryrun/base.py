@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -74,12 +75,17 @@ def main() -> int:
     """Status 1, with the sentence in a file of its own, for a program that refuses to run."""
     gc.disable()  # it lives for seconds, and all that it makes is still needed at its end
     request, answer, pipe = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), int(sys.argv[3])
+    telling = os.fdopen(pipe, "w")
     try:
-        with answer.open("w") as kept, os.fdopen(pipe, "w") as telling:
+        with answer.open("w") as kept:
             collect(request, kept, telling)
     except pulumi.RunError as error:
         answer.with_suffix(".error").write_text(str(error))
         return 1
+    finally:
+        # What could not be told to a program that has failed is still in the buffer, and fails again.
+        with suppress(BrokenPipeError):
+            telling.close()
     return 0
 
 
