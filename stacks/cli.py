@@ -75,11 +75,11 @@ def pulumi(context: typer.Context, stack: Stack = "lab") -> None:
     workspace.prepare()
     if not makes_fleet(context.args):
         raise typer.Exit(workspace.pulumi(*context.args).returncode)
-    catalogue = load_catalogue()
-    gate.require(workspace.stack_file, catalogue, date.today())
+    catalogue, today = load_catalogue(), date.today()
+    fleet = gate.require(workspace.stack_file, catalogue, today)
     status = workspace.pulumi(*context.args).returncode
     if status == 0 and subcommand(context.args) in CHANGING:
-        state.require(workspace, catalogue, date.today())
+        state.require(workspace, fleet, catalogue, today)
     raise typer.Exit(status)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from stacks.errors import StakeyardError
-from stacks.signer import fingerprint
+from stacks.signer import fingerprints
 
 _COMPONENT = "stakeyard:index:Node"
 _SERVER = "openstack:compute/instance:Instance"
@@ -45,7 +45,7 @@ class Target:
     def keys(self) -> frozenset[str]:
         """Fingerprints of the keys that it signs with."""
         signer = self.inputs.get("signer")
-        return frozenset(map(fingerprint, signer["public_keys"])) if signer else frozenset()
+        return fingerprints(signer["public_keys"]) if signer else frozenset()
 
     @property
     def in_cloud(self) -> tuple[str, ...]:

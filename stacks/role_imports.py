@@ -19,8 +19,9 @@ from stacks.role_files import SKIPPED
 _ROLES = ("import_role", "include_role")
 _FILES = ("import_tasks", "include_tasks")
 _TASKS = ("tasks", "handlers")
-_READ_AS_TASKS = (*_TASKS, "meta")
-_BLOCKS = ("block", "rescue", "always")
+READ_AS_TASKS = (*_TASKS, "meta")
+"""The folders of a role in which Ansible looks for tasks, or for other roles."""
+BLOCKS = ("block", "rescue", "always")
 _FROM = ("tasks_from", "handlers_from", "vars_from", "defaults_from")
 _WORD = re.compile(r"[\w-]+")
 _BESIDE = re.compile(r"(?:[\w.-]|\{\{ *[A-Za-z_]\w* *\}\})+\.yml")
@@ -59,7 +60,7 @@ def refuse_hidden(directory: Path) -> None:
             if path.is_symlink():
                 raise StakeyardError(f"{path}: is a symbolic link, which no digest follows; put a copy in its place.")
         inside = Path(folder).relative_to(directory).parts[1:2]
-        for name in files if inside and inside[0] in _READ_AS_TASKS else ():
+        for name in files if inside and inside[0] in READ_AS_TASKS else ():
             # An editor's own files are hidden, or end with a tilde; Ansible reads neither.
             if not name.endswith((".yml", "~")) and not name.startswith("."):
                 raise StakeyardError(f"{Path(folder, name)}: is not named .yml; rename it, or move it to files.")
@@ -90,7 +91,7 @@ def _tasks(tasks: object, forced: bool = False) -> Iterator[tuple[dict[Any, Any]
         if isinstance(task, dict):
             own = forced or task.get("check_mode", True) is not True
             yield task, own
-            for key in _BLOCKS:
+            for key in BLOCKS:
                 yield from _tasks(task.get(key), own)
 
 

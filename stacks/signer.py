@@ -9,7 +9,7 @@ what to do. Each guard stands alone, so that a test can leave out any one of the
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -35,6 +35,11 @@ Guards = Mapping[str, Callable[[Q], str | None]]
 def fingerprint(public_key: str) -> str:
     """16 hexadecimal digits for a public key written in hexadecimal, with or without 0x."""
     return hashlib.sha256(public_key.casefold().removeprefix("0x").encode()).hexdigest()[:16]
+
+
+def fingerprints(public_keys: Iterable[str]) -> frozenset[str]:
+    """Those of several."""
+    return frozenset(map(fingerprint, public_keys))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from stacks import remote, role_library
 from stacks.errors import StakeyardError
 from stacks.lifecycle import Report
-from stacks.signer import SEED, Claim, Record, Registration, Seeding, fingerprint, raised, require
+from stacks.signer import SEED, Claim, Record, Registration, Seeding, fingerprint, fingerprints, raised, require
 from stacks.signer_claim import release, settle, take
 from stacks.signer_cloud import SignerCloud
 from stacks.ssh import Session
@@ -64,7 +64,7 @@ def prepare(inputs: Mapping[str, Any], opened: Session, report: Report, cloud: S
     without a history that is safe.
     """
     signer, volume = inputs["signer"], inputs["signer"]["volume_id"]
-    keys = frozenset(map(fingerprint, signer["public_keys"]))
+    keys = fingerprints(signer["public_keys"])
     noted = noted_on(inputs, opened)
     claim = take(cloud, volume, inputs["server_id"], keys, report.progress, noted=noted.claim if noted else None)
     registered = cloud.registration(volume)
@@ -139,7 +139,7 @@ def history(inputs: Mapping[str, Any], opened: Session, keys: frozenset[str], cl
 def finish(inputs: Mapping[str, Any], cloud: SignerCloud) -> None:
     """Note that exactly these keys sign with the history on this volume from now on."""
     signer = inputs["signer"]
-    settle(cloud, signer["volume_id"], inputs["server_id"], frozenset(map(fingerprint, signer["public_keys"])))
+    settle(cloud, signer["volume_id"], inputs["server_id"], fingerprints(signer["public_keys"]))
 
 
 def held(inputs: Mapping[str, Any], cloud: SignerCloud) -> dict[str, object]:
@@ -150,7 +150,7 @@ def held(inputs: Mapping[str, Any], cloud: SignerCloud) -> dict[str, object]:
 def as_held(inputs: Mapping[str, Any], found: Registration | None) -> dict[str, object]:
     """The variable that tells the roles of this server's claim, from the registration on its key volume."""
     generation = found.claim.generation if found else 0
-    keys = sorted(map(fingerprint, inputs["signer"]["public_keys"]))
+    keys = sorted(fingerprints(inputs["signer"]["public_keys"]))
     return {"server": inputs["server_id"], "generation": generation, "keys": keys, "new": False}
 
 

@@ -5,6 +5,7 @@ as it is in force until then.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from stacks.fleet_models import Fleet
 from stacks.fleet_policy import Policies, Waiver
@@ -61,7 +62,7 @@ def _strict(fleet: Fleet, before: Fleet, judge: Judge) -> tuple[Finding, ...]:
 
 def _as_before(each: Finding) -> Finding:
     sentence = f"{each.sentence} (Judged without `throwaway`, which only this change sets.)"
-    return Finding(each.rule, each.level, each.key, sentence, each.node, each.waived)
+    return replace(each, sentence=sentence)
 
 
 def _place(each: Finding) -> tuple[str, str, str | None]:

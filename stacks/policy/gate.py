@@ -6,13 +6,16 @@ from pathlib import Path
 
 from stacks.catalogue import Catalogue
 from stacks.errors import StakeyardError
-from stacks.fleet import load_stack_file
+from stacks.fleet import Fleet, load_stack_file
 from stacks.policy.check import check_fleet
 from stacks.preview.model import Finding
 
 
-def require(stack_file: Path, catalogue: Catalogue, today: date) -> None:
-    """Raise StakeyardError where the stack file is refused, or a policy's error that is not waived refuses it."""
+def require(stack_file: Path, catalogue: Catalogue, today: date) -> Fleet:
+    """The fleet of the stack file.
+
+    Raises StakeyardError where the file is refused, or a policy's error that is not waived refuses it.
+    """
     try:
         fleet = load_stack_file(stack_file, catalogue)
         broken = errors(check_fleet(fleet, catalogue, today))
@@ -21,6 +24,7 @@ def require(stack_file: Path, catalogue: Catalogue, today: date) -> None:
     if broken:
         more = f" `stakeyard check {stack_file}` shows {len(broken) - 1} more." if broken[1:] else ""
         raise StakeyardError(f"{stack_file}: {told(broken[0])}{more}")
+    return fleet
 
 
 def errors(findings: Sequence[Finding]) -> list[Finding]:

@@ -10,10 +10,9 @@ from stacks.errors import StakeyardError
 from stacks.fleet_models import Fleet
 from stacks.preview import risk
 from stacks.preview.model import Change, Inside, Node
+from stacks.preview.opened import CONVERGENCE
 from stacks.preview.rows import About
 from stacks.preview.steps import MASKED, NODE, Step, change, name_of, type_of
-
-CONVERGENCE = "stakeyard:index:Convergence"
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import Any
 
 from stacks.encrypted_value import PLACEHOLDER, is_encrypted
 from stacks.errors import StakeyardError
+from stacks.fleet_file import FLEET_KEY
 from stacks.fleet_yaml import parse_yaml, read_bytes
 from stacks.text import last_line
 
-FLEET = "stakeyard:fleet"
 PARTS = ("Pulumi.yaml", "stacks", "roles", "images", "tools")
 """What the program is made of, and what it reads."""
 _IMAGE_FILES = ("disk.qcow2", "vmlinuz", "initrd.img", "bootable.qcow2")
@@ -30,7 +30,7 @@ _NO_IMAGE = {"digest": "000000000000", "command_line": ""}
 
 def resolve(repository: Path, reference: str) -> str:
     """The commit that `reference` names. Raises StakeyardError where there is none."""
-    found = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
+    found = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
     if found.returncode != 0:
         raise StakeyardError(
             f"--base {reference}: this repository has no such revision: fetch it first, with its history where the "
@@ -41,7 +41,7 @@ def resolve(repository: Path, reference: str) -> str:
 
 def extract(repository: Path, commit: str, target: Path) -> None:
     """Put the program's files as they are in `commit` into the new folder `target`. Raises StakeyardError."""
-    there = [part for part in PARTS if _git(repository, "cat-file", "-e", f"{commit}:{part}").returncode == 0]
+    there = [part for part in PARTS if git(repository, "cat-file", "-e", f"{commit}:{part}").returncode == 0]
     target.mkdir(parents=True)
     with tempfile.TemporaryFile() as archive:
         result = subprocess.run(
@@ -67,7 +67,8 @@ def extract(repository: Path, commit: str, target: Path) -> None:
             raise StakeyardError(f"the files of revision {commit[:12]} could not be unpacked: {error}") from None
 
 
-def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run git; the caller looks at the return code."""
     return subprocess.run(["git", *arguments], cwd=repository, capture_output=True, check=False)
 
 
@@ -84,7 +85,7 @@ class Checkout:
     @property
     def fleet(self) -> Any:
         """What it says under `stakeyard:fleet`."""
-        return self.config.get(FLEET)
+        return self.config.get(FLEET_KEY)
 
 
 def read(directory: Path, stack: str, keys: Path) -> Checkout:
@@ -95,10 +96,10 @@ def read(directory: Path, stack: str, keys: Path) -> Checkout:
     path = directory / "stacks" / f"Pulumi.{stack}.yaml"
     data = parse_yaml(read_bytes(path))
     config = data.get("config") if isinstance(data, dict) else None
-    if not isinstance(config, dict) or FLEET not in config:
-        raise StakeyardError(f"config.{FLEET}: this key is missing; describe the fleet under it.")
+    if not isinstance(config, dict) or FLEET_KEY not in config:
+        raise StakeyardError(f"config.{FLEET_KEY}: this key is missing; describe the fleet under it.")
     plain = without_secrets(config)
-    _give_keys(plain[FLEET], keys)
+    _give_keys(plain[FLEET_KEY], keys)
     return Checkout(directory, plain, _image(directory))
 
 

@@ -8,7 +8,7 @@ from stacks.preview.escape import code, prose
 from stacks.preview.model import Preview
 from stacks.preview.risk import natural
 from stacks.preview.why import reasons
-from stacks.preview.words import VERBS, fitting, kind_of, named
+from stacks.preview.words import fitting, in_short, kind_of, named
 
 _REVIEW = 8_000
 _FIREWALL = 8_000
@@ -74,11 +74,7 @@ def passages(preview: Preview) -> dict[tuple[bool, str], Passage]:
 
 def network(preview: Preview) -> str:
     """A word on what the table cannot say, as it is by node: the network that all of them share would change."""
-    verbs: dict[str, dict[str, None]] = {}
-    for change in preview.shared:
-        if kind_of(change) in _NETWORK and change.operation != "create":
-            verbs.setdefault(VERBS[change.operation], {})[kind_of(change)] = None
-    if not verbs:
+    what = in_short(each for each in preview.shared if kind_of(each) in _NETWORK and each.operation != "create")
+    if not what:
         return ""
-    what = "; ".join(f"{verb} {', '.join(kinds)}" for verb, kinds in verbs.items())
     return f"What all nodes share would change ({what}): how long none of them is reached then, the table does not say."

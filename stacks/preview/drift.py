@@ -5,7 +5,7 @@ checks of the hosts. What it found is in the new state of each step, whatever Pu
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from stacks.fleet import Fleet, load_stack_file
 from stacks.preview.encrypted import decrypted
 from stacks.preview.model import Node, Preview
 from stacks.preview.report import write
+from stacks.preview.steps import name_of, node_of, parents_in, type_of
 from stacks.runner import hider, strings
 from stacks.text import last_line
 from stacks.workspace import Workspace
@@ -26,7 +27,6 @@ EVERYWHERE = "(all)"
 """Stands for a node where something belongs to none alone."""
 NO_DRIFT, FAILED, DRIFT = 0, 1, 2
 _OURS = "stakeyard:index:"
-_NODE = f"{_OURS}Node"
 _LONGEST_VALUE = 120
 
 
@@ -86,26 +86,12 @@ def preview(
 def drift(digest: Mapping[str, Any], hide: Callable[[str], str] = str) -> dict[str, tuple[str, ...]]:
     """By node, one line for each thing that is not as it was left; nodes without drift are left out."""
     steps = digest.get("steps") or ()
-    parents = {each["urn"]: _state(each).get("parent", "") for each in steps}
+    parents = parents_in(digest)
     found: dict[str, list[str]] = {}
     for step in steps:
         for line in _lines(step):
-            found.setdefault(node_of(step["urn"], parents), []).append(" ".join(hide(line).split()))
+            found.setdefault(node_of(step["urn"], parents) or EVERYWHERE, []).append(" ".join(hide(line).split()))
     return {node: tuple(dict.fromkeys(found[node])) for node in sorted(found)}
-
-
-def node_of(urn: str, parents: Mapping[str, str]) -> str:
-    """The node that a resource belongs to."""
-    while urn:
-        if type_of(urn) == _NODE:
-            return urn.rpartition("::")[2]
-        urn = parents.get(urn, "")
-    return EVERYWHERE
-
-
-def type_of(urn: str) -> str:
-    """The type in a URN, without its parents' types."""
-    return urn.split("::")[2].rpartition("$")[2]
 
 
 def own_words(encrypted: Fleet | None) -> Iterator[str]:
@@ -116,7 +102,7 @@ def own_words(encrypted: Fleet | None) -> Iterator[str]:
 
 def _lines(step: Mapping[str, Any]) -> Iterator[str]:
     old, new = step.get("oldState") or {}, step.get("newState")
-    kind, name = type_of(step["urn"]), step["urn"].rpartition("::")[2]
+    kind, name = type_of(step["urn"]), name_of(step["urn"])
     what = f"{kind.rpartition(':')[2]} {name}"
     if kind.startswith(_OURS):
         outputs = (new or {}).get("outputs") or {}
@@ -142,8 +128,3 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], detailed: Mappi
 def _shown(value: object) -> str:
     text = "nothing" if value is None else json.dumps(value, sort_keys=True, ensure_ascii=False)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
-
-
-def _state(step: Mapping[str, Any]) -> Mapping[str, Any]:
-    state: Iterable[Mapping[str, Any] | None] = (step.get("newState"), step.get("oldState"))
-    return next((each for each in state if each), {})

@@ -6,11 +6,10 @@ from stacks.catalogue import Catalogue
 from stacks.encrypted_value import encrypted_paths
 from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet
+from stacks.fleet_file import FLEET_KEY
 from stacks.fleet_yaml import parse_yaml
 from stacks.text import last_line
 from stacks.workspace import Workspace
-
-_FLEET = "stakeyard:fleet"
 
 
 def decrypted(workspace: Workspace, catalogue: Catalogue) -> Fleet | None:
@@ -25,6 +24,6 @@ def decrypted(workspace: Workspace, catalogue: Catalogue) -> Fleet | None:
         raise StakeyardError(
             f"the encrypted values of stack {workspace.stack} could not be read: {last_line(answer.stderr)}"
         )
-    found = json.loads(answer.stdout).get(_FLEET) or {}
+    found = json.loads(answer.stdout).get(FLEET_KEY) or {}
     value = found["objectValue"] if "objectValue" in found else json.loads(found.get("value") or "null")
     return load_fleet(value, catalogue)

@@ -10,7 +10,7 @@ from stacks.policy import compared, inputs
 from stacks.policy.check import check_fleet, check_resources
 from stacks.policy.model import Resource
 from stacks.preview.model import Finding
-from stacks.preview.steps import name_of, steps, type_of
+from stacks.preview.steps import Step, name_of, steps, type_of
 
 
 class Judged:
@@ -43,10 +43,11 @@ def resources_in(digest: Mapping[str, Any]) -> list[Resource]:
         found = each.get("newState") or (states.get(each["urn"]) or each.get("oldState"))
         if found:
             states[each["urn"]] = found
-    return [_resource(urn, states[urn], changed.get(urn)) for urn in sorted(states)]
+    return [resource(urn, states[urn], changed.get(urn)) for urn in sorted(states)]
 
 
-def _resource(urn: str, state: Mapping[str, Any], step: Any) -> Resource:
+def resource(urn: str, state: Mapping[str, Any], step: Step | None = None) -> Resource:
+    """What policies see of a resource in a state of Pulumi's; `step` is what would be done to it, if anything."""
     given = state.get("inputs") or {}
     return Resource(
         type=str(state.get("type") or type_of(urn)),

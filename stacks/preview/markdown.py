@@ -13,7 +13,7 @@ from stacks.preview.details import details
 from stacks.preview.escape import code, prose
 from stacks.preview.model import Finding, Inside, Node, Preview, Verdict
 from stacks.preview.told import ALL_ROLES, RELEASES
-from stacks.preview.words import VERBS, count, fitting, kind_of, named
+from stacks.preview.words import count, fitting, in_short, named
 
 _MARK = "<!-- stakeyard-preview:"
 LIMIT = 60_000
@@ -123,13 +123,8 @@ def cells(node: Node) -> tuple[str, str, str, str]:
 
 
 def what(node: Node) -> str:
-    """The kinds of change in a few words, such as `replace server, host key; change software`."""
-    verbs: dict[str, dict[str, None]] = {}
-    for change in node.changes:
-        verbs.setdefault(VERBS[change.operation], {})[kind_of(change)] = None
-    text = "; ".join(f"{verb} {', '.join(kinds)}" for verb, kinds in verbs.items())
-    within = inside_in_short(node.inside)
-    text = "; ".join(filter(None, (text, within)))
+    """What changes of the node and inside its host, in a few words."""
+    text = "; ".join(filter(None, (in_short(node.changes), inside_in_short(node.inside))))
     if node.new:
         text = f"new node: {text}"
     return prose(text if len(text) <= _ROW_CHANGES else f"{text[:_ROW_CHANGES]}...")
@@ -152,20 +147,12 @@ def findings(found: Sequence[Finding]) -> str:
     """What policies and the preview itself object to: what refuses the change first, what is waived last."""
     if not found:
         return ""
-    lines = ["#### Findings", ""]
-    room, left = _FINDINGS, 0
+    lines = []
     for each in found:
         level = "waived" if each.waived else each.level
         waiver = f" *Waived: {prose(each.waived)}.*" if each.waived else ""
-        line = f"- **{level}** {code(each.rule)} {code(each.key)}: {prose(each.sentence)}{waiver}"
-        room -= len(line) + 1
-        if room >= 0:
-            lines.append(line)
-        else:
-            left += 1
-    if left:
-        lines.append(f"- {count(left, 'more finding')} in `preview.json`")
-    return "\n".join(lines)
+        lines.append(f"- **{level}** {code(each.rule)} {code(each.key)}: {prose(each.sentence)}{waiver}")
+    return "\n".join(["#### Findings", "", *fitting(lines, _FINDINGS, "finding")])
 
 
 def drift(preview: Preview) -> str:

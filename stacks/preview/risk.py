@@ -1,7 +1,7 @@
 """How risky a preview is: pure, by the table of stacks/preview/rows.py."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from stacks.catalogue import HOST, Downtime
@@ -73,13 +73,21 @@ def node_needs_review(node: Node) -> bool:
     return (
         node.touches_signer
         or any(needs_review(change, about(node)) for change in node.changes)
-        or (node.inside is not None and _inside_needs_review(node.inside))
+        or any(inside_reasons(node.inside))
     )
 
 
-def _inside_needs_review(inside: Inside) -> bool:
+def inside_reasons(inside: Inside | None) -> Iterator[str]:
+    """Why somebody has to look at what would change inside a host."""
+    if inside is None:
+        return
+    if inside.how == "unknown":
+        yield "what would change inside the host is not known"
+    elif not inside.complete:
+        yield "the look inside the host did not get through"
     # The role of every host is its users, its SSH and its firewall.
-    return inside.how == "unknown" or not inside.complete or any(task.role == HOST for task in inside.tasks)
+    if any(task.role == HOST for task in inside.tasks):
+        yield "the users, SSH or firewall of the host itself would change"
 
 
 def verdict(preview: Preview) -> Verdict:

@@ -33,7 +33,6 @@ _SITE = (
     "pulumi:index:Stash",
 )
 _IMAGE = "openstack:images/image:Image"
-_CONVERGENCE = "stakeyard:index:Convergence"
 _HOST_KEY = "stakeyard:index:HostKey"
 _CHECKS = "stakeyard:index:FleetChecks"
 _HOST_FIREWALL = frozenset({"stakeyard_ports", "stakeyard_egress", "stakeyard_operator_ranges"})
@@ -98,7 +97,7 @@ def _added(types: str | tuple[str, ...]) -> Callable[[Change, About], bool]:
 
 def _again(change: Change) -> Iterator[str]:
     """What differs of software that is there already."""
-    if change.type == _CONVERGENCE and change.operation != "create":
+    if change.type == opened.CONVERGENCE and change.operation != "create":
         yield from (difference.path for difference in change.differences)
 
 
@@ -194,11 +193,11 @@ ROWS = (
         review=True,
     ),
     Row("image", "an image is uploaded or deleted", _of(_IMAGE), review=False),
-    Row("software-new", "the roles are applied to a new node", _new(_CONVERGENCE), review=False, signer=True),
+    Row("software-new", "the roles are applied to a new node", _new(opened.CONVERGENCE), review=False, signer=True),
     Row(
         "software-again",
         "the roles are applied to a node that is there as if it were new",
-        _added(_CONVERGENCE),
+        _added(opened.CONVERGENCE),
         review=True,
         signer=True,
         down="restart",
@@ -206,7 +205,7 @@ ROWS = (
     Row(
         "software",
         "the roles are applied again",
-        _of(_CONVERGENCE, "update"),
+        _of(opened.CONVERGENCE, "update"),
         review=False,
         signer=True,
         down="restart",
@@ -226,11 +225,11 @@ ROWS = (
     Row(
         "software-moves",
         "the node is retired where it is, and its roles are applied to another server",
-        _of(_CONVERGENCE, "replace"),
+        _of(opened.CONVERGENCE, "replace"),
         review=True,
         signer=True,
     ),
-    Row("software-gone", "the node is retired", _of(_CONVERGENCE, "delete"), review=True, signer=True),
+    Row("software-gone", "the node is retired", _of(opened.CONVERGENCE, "delete"), review=True, signer=True),
     Row("host-key", "the pinned host key follows its server", _of(_HOST_KEY), review=False),
     Row("checks", "the checks of several nodes together run", _of(_CHECKS), review=False),
     Row("unprotected", "the protection of something is lifted", _unprotects, review=True),

@@ -6,19 +6,19 @@ have it say anything. So whatever is not known to be harmless counts.
 
 import hashlib
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from stacks.errors import StakeyardError
+from stacks.fleet_file import FLEET_KEY
+from stacks.preview.checkout import git
 from stacks.preview.model import Finding
 from stacks.text import last_line
 
 RULE = "program-changed"
 MOST = 8
 """Files that are named; the rest is a number."""
-_FLEET = "stakeyard:fleet"
 _CACHES = re.compile(r"(^|/)(__pycache__|\.pytest_cache)/|\.pyc$")
 """Python would run them, and the digest of a node's roles leaves them out."""
 _HARMLESS = re.compile(
@@ -47,7 +47,7 @@ def beside_the_fleet(base: Any, head: Any) -> tuple[str, ...]:
     def parts(data: Any) -> dict[str, Any]:
         data = data if isinstance(data, dict) else {}
         config = data.get("config") if isinstance(data.get("config"), dict) else {}
-        inside = {f"config.{key}": value for key, value in config.items() if key != _FLEET}
+        inside = {f"config.{key}": value for key, value in config.items() if key != FLEET_KEY}
         return {**{str(key): value for key, value in data.items() if key != "config"}, **inside}
 
     old, new = parts(base), parts(head)
@@ -119,7 +119,7 @@ def _told(path: Path, sha1: bool) -> str:
 
 
 def _git(repository: Path, *arguments: str) -> list[str]:
-    result = subprocess.run(["git", *arguments], cwd=repository, capture_output=True, check=False)
+    result = git(repository, *arguments)
     if result.returncode != 0:
         reason = last_line(result.stderr.decode(errors="replace"))
         raise StakeyardError(f"the files of {repository} could not be compared with the base: {reason}")

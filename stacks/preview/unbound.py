@@ -8,10 +8,9 @@ from typing import Any
 import yaml
 
 from stacks.role_files import SKIPPED
+from stacks.role_imports import BLOCKS, READ_AS_TASKS
 
 _FORCED = "check_mode"
-_BLOCKS = ("block", "rescue", "always")
-_READ_AS_TASKS = ("tasks", "handlers", "meta")
 _READ_AS_YAML = (".yml", ".yaml", ".json")
 _MOST_VISITS = 100_000
 
@@ -54,7 +53,7 @@ def _slips_in(after: Path, before: Path) -> bool:
     new, old = after.read_bytes(), before.read_bytes() if before.is_file() else b""
     if new == old:
         return False
-    tasks = after.suffix in _READ_AS_YAML or after.parent.name in _READ_AS_TASKS
+    tasks = after.suffix in _READ_AS_YAML or after.parent.name in READ_AS_TASKS
     return not set(_forced(new, tasks)) <= set(_forced(old, tasks))
 
 
@@ -84,5 +83,5 @@ def _inside(whole: Any) -> Iterator[str]:
         elif isinstance(value, Mapping):
             if str(value.get(_FORCED, "true")) not in ("true", "True"):
                 yield yaml.safe_dump([*around, value], sort_keys=True)
-            own = {key: inner for key, inner in value.items() if key not in _BLOCKS}
-            waiting += ((inner, (*around, own) if key in _BLOCKS else around) for key, inner in value.items())
+            own = {key: inner for key, inner in value.items() if key not in BLOCKS}
+            waiting += ((inner, (*around, own) if key in BLOCKS else around) for key, inner in value.items())

@@ -1,10 +1,7 @@
 """Why somebody has to look at a preview: the classes of change that the table of `rows` marks, and whose they are."""
 
-from collections.abc import Iterator
-
-from stacks.catalogue import HOST
 from stacks.preview import risk
-from stacks.preview.model import Change, Inside, Preview
+from stacks.preview.model import Change, Preview
 from stacks.preview.rows import FIRST, SHARED, About, rows
 
 
@@ -32,7 +29,7 @@ def reasons(preview: Preview) -> dict[str, tuple[str, ...]]:
             note("a signer is touched", node.name, weighs=True)
         for change in node.changes:
             noted(change, risk.about(node), node.name)
-        for reason in _inside(node.inside):
+        for reason in risk.inside_reasons(node.inside):
             note(reason, node.name)
     for change in preview.shared:
         noted(change, SHARED, change.name)
@@ -41,14 +38,3 @@ def reasons(preview: Preview) -> dict[str, tuple[str, ...]]:
             note("something is not as the last update left it", name, weighs=True)
     order = sorted(found, key=lambda reason: reason not in first)
     return {reason: tuple(found[reason]) for reason in order}
-
-
-def _inside(inside: Inside | None) -> Iterator[str]:
-    if inside is None:
-        return
-    if inside.how == "unknown":
-        yield "what would change inside the host is not known"
-    elif not inside.complete:
-        yield "the look inside the host did not get through"
-    if any(task.role == HOST for task in inside.tasks):
-        yield "the users, SSH or firewall of the host itself would change"

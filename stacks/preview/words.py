@@ -1,6 +1,6 @@
 """The words that reports have for types of resources, operations and times."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from stacks.preview.escape import code
 from stacks.preview.model import Change, Operation
@@ -64,6 +64,14 @@ def named(names: Sequence[str], longest: int = 60, most: int = 6) -> str:
     shown = ", ".join(code(name, longest) for name in names[:most])
     rest = len(names) - most
     return f"{shown} and {rest:,} more" if shown and rest > 0 else shown or f"{rest:,}"
+
+
+def in_short(changes: Iterable[Change]) -> str:
+    """The kinds of change in a few words, such as `replace server, host key; change software`."""
+    verbs: dict[str, dict[str, None]] = {}
+    for change in changes:
+        verbs.setdefault(VERBS[change.operation], {})[kind_of(change)] = None
+    return "; ".join(f"{verb} {', '.join(kinds)}" for verb, kinds in verbs.items())
 
 
 def fitting(lines: Sequence[str], room: int, what_they_are: str) -> list[str]:

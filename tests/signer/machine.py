@@ -79,7 +79,9 @@ class Signers(RuleBasedStateMachine):
 
         def copy_keys() -> None:
             world.disks[volume].keys.update(KEYS)
-            (world.disks[volume].wallet or set()).update(KEYS)
+            wallet = world.disks[volume].wallet
+            if wallet is not None:
+                wallet.update(KEYS)
 
         def move_key_away() -> None:
             world.disks[volume].keys.discard(data.draw(st.sampled_from(KEYS)))

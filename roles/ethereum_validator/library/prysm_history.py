@@ -105,13 +105,12 @@ def start(module: AnsibleModule) -> dict[str, Any]:
     """See to it that each key has a history: its own where it has begun to sign here, else the one that is given."""
     database, text = Path(module.params["database"]), module.params["history"]
     wanted = {interchange.public_key(key) for key in module.params["public_keys"]}
+    if not module.check_mode:
+        client.unswapped(database)
     if wanted <= known(database) and given_before(database, text):
         return {"changed": False, "needed": False, "seeded": -1}
     if module.check_mode:
         return {"changed": True, "needed": True, "seeded": -1}
-    client.unswapped(database)
-    if wanted <= known(database) and given_before(database, text):
-        return {"changed": False, "needed": False, "seeded": -1}
     there = exported(module, database) if (database / DATABASE).exists() else None
     missing = {key for key in wanted if there is None or "target" not in there.keys.get(key, {})}
     if not missing and not text:
