@@ -1,24 +1,26 @@
 """The kinds of node, read from roles/*/node.yml: the only thing the program knows about chains."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 from pydantic import ValidationError
 
 from stacks import paths
 from stacks.catalogue_clients import Client, Software, read_software
-from stacks.catalogue_models import (
-    EgressRule,
-    FileRule,
-    NodeFile,
-    PerNetwork,
-    PortRule,
-    SignerRule,
-    T,
-    VolumeRule,
+from stacks.catalogue_models import FileRule, NodeFile, SignerRule, VolumeRule
+from stacks.catalogue_networks import (
+    Downtime,
+    Egress,
+    Port,
+    Signer,
+    VolumeNeed,
+    downtime_on,
+    egress_on,
+    ports_on,
+    signer_on,
+    volumes_on,
 )
 from stacks.catalogue_roles import Option, Role, read_role
 from stacks.errors import StakeyardError
@@ -28,62 +30,6 @@ from stacks.role_imports import refuse_hidden, roles_used
 
 HOST = "host"
 """The role that every node has; its node.yml is merged into every kind."""
-
-
-@dataclass(frozen=True)
-class Port:
-    """One port that a node listens on; `reach` says who may reach it."""
-
-    name: str
-    protocol: Literal["tcp", "udp"]
-    port: int
-    reach: Literal["internet", "site", "peers", "users", "operators", "loopback"]
-    role: str = field(default="", compare=False)
-    """The role whose service listens there."""
-
-
-@dataclass(frozen=True)
-class Egress:
-    """One kind of traffic that a node sends; `port` is None for any port."""
-
-    name: str
-    protocol: Literal["tcp", "udp"]
-    port: int | None
-    to: Literal["internet", "site", "peers", "used", "metadata"]
-
-
-@dataclass(frozen=True)
-class VolumeNeed:
-    """One volume that the kind can use, with the sizes that hold for the node's network (GiB)."""
-
-    name: str
-    mount: str
-    holds: str
-    restore: str
-    minimum_gib: int
-    required: bool
-
-
-@dataclass(frozen=True)
-class Signer:
-    """How a signing node keeps its keys; the silence is in epochs of its network, and in seconds."""
-
-    kind: str
-    """The folder whose signer.py knows the keys' protocol."""
-    volume: str
-    mount: str
-    keys: str
-    history: str
-    silence_epochs: int
-    silence_seconds: int
-
-
-@dataclass(frozen=True)
-class Downtime:
-    """Seconds that a node is expected to be without its service: when it is restarted, and on another server."""
-
-    restart: int
-    server: int
 
 
 @dataclass(frozen=True)
@@ -197,18 +143,18 @@ class Catalogue:
         network = kind.network(variables)
         files = (self.host, *kind.parts)
         given = {name for name, option in kind.options.items() if variables.get(name, option.default)}
-        volumes = (need for part in kind.parts for need in _volumes(part, network, given))
+        volumes = (need for part in kind.parts for need in volumes_on(part, network, given))
         return Resolved(
             kind=name,
             network=network,
             units=tuple(part.unit for part in kind.parts if part.unit),
             roles=kind.applied,
-            ports=tuple(port for file in files for port in _ports(file, network)),
-            egress=tuple(rule for file in files for rule in _egress(file, network)),
+            ports=tuple(port for file in files for port in ports_on(file, network)),
+            egress=tuple(rule for file in files for rule in egress_on(file, network)),
             volumes=MappingProxyType({need.name: need for need in volumes}),
             files=tuple(entry for file in files for entry in file.files),
-            signer=next((_signer(part, network) for part in kind.parts if part.signer), None),
-            downtime=_downtime(kind.parts, network),
+            signer=next((signer_on(part, network) for part in kind.parts if part.signer), None),
+            downtime=downtime_on(kind.parts, network),
         )
 
 
@@ -280,72 +226,3 @@ def _check(path: Path, kind: Kind, host: NodeFile) -> None:
         for network in option.choices if option else ():
             if network not in values:
                 raise StakeyardError(f"{path}: {place}: the network {network} is missing; add its value.")
-
-
-def _for(value: "PerNetwork[T]", network: str | None, place: str) -> T:
-    if not isinstance(value, dict):
-        return value
-    if network is None:
-        raise StakeyardError(f"must be plain text, as {place} depends on it; write the network.")
-    if network not in value:
-        raise StakeyardError(f"node.yml has no {place} for this network; {near(str(network), value)}")
-    return value[network]
-
-
-def _ports(file: NodeFile, network: str | None) -> Iterator[Port]:
-    for name, rule in file.ports.items():
-        yield Port(name, rule.protocol, _number(name, rule, network), rule.reach, file.kind)
-
-
-def _number(name: str, rule: PortRule, network: str | None) -> int:
-    return _for(rule.port, network, f"ports.{name}.port")
-
-
-def _egress(file: NodeFile, network: str | None) -> Iterator[Egress]:
-    for name, rule in file.egress.items():
-        yield Egress(name, rule.protocol, _egress_port(file, name, rule, network), rule.to)
-
-
-def _egress_port(file: NodeFile, name: str, rule: EgressRule, network: str | None) -> int | None:
-    port = _for(rule.port, network, f"egress.{name}.port")
-    if port == "same":
-        return _number(name, file.ports[name], network)
-    return port if isinstance(port, int) else None
-
-
-def _volumes(file: NodeFile, network: str | None, given: Collection[str]) -> Iterator[VolumeNeed]:
-    for name, rule in file.volumes.items():
-        yield _need(name, rule, network, rule.unless in given)
-
-
-def _need(name: str, rule: VolumeRule, network: str | None, small: bool) -> VolumeNeed:
-    if small:
-        return VolumeNeed(name, rule.mount, rule.holds, rule.restore, 1, False)
-    minimum = _for(rule.minimum_gib, network, f"volumes.{name}.minimum_gib")
-    required = _for(rule.required, network, f"volumes.{name}.required")
-    return VolumeNeed(name, rule.mount, rule.holds, rule.restore, minimum, required)
-
-
-def _signer(file: NodeFile, network: str | None) -> Signer | None:
-    rule = file.signer
-    if rule is None:
-        return None
-    return Signer(
-        kind=file.kind,
-        volume=rule.volume,
-        mount=file.volumes[rule.volume].mount,
-        keys=rule.keys,
-        history=rule.history,
-        silence_epochs=_for(rule.silence_epochs, network, "signer.silence_epochs"),
-        silence_seconds=_for(rule.silence_seconds, network, "signer.silence_seconds"),
-    )
-
-
-def _downtime(parts: Iterable[NodeFile], network: str | None) -> Downtime | None:
-    rules = [part.downtime for part in parts if part.downtime]
-    if not rules:
-        return None
-    return Downtime(
-        restart=max(_for(rule.restart_seconds, network, "downtime.restart_seconds") for rule in rules),
-        server=max(_for(rule.server_seconds, network, "downtime.server_seconds") for rule in rules),
-    )

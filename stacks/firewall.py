@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stacks.catalogue import Catalogue, Port
+from stacks.catalogue import Catalogue
+from stacks.catalogue_networks import Port
 from stacks.fleet_models import Fleet, Node
 
 INTERNET = "0.0.0.0/0"

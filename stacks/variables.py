@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacks import firewall, role_files
-from stacks.catalogue import Catalogue, Signer
+from stacks.catalogue import Catalogue
+from stacks.catalogue_networks import Signer
 from stacks.fleet_models import Fleet, Node
 from stacks.paths import REPOSITORY
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stacks import variables
-from stacks.catalogue import Catalogue, Downtime
+from stacks.catalogue import Catalogue
+from stacks.catalogue_networks import Downtime
 from stacks.errors import StakeyardError
 from stacks.fleet_models import Fleet
 from stacks.preview import risk

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from stacks.catalogue import HOST, Downtime
+from stacks.catalogue import HOST
+from stacks.catalogue_networks import Downtime
 from stacks.preview.model import Change, Inside, Node, Preview, Verdict
 from stacks.preview.rows import FIRST, SHARED, About, Down, rows
 from stacks.preview.words import duration

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stacks.catalogue import Egress, Port, load_catalogue
+from stacks.catalogue import load_catalogue
+from stacks.catalogue_networks import Egress, Port
 from stacks.catalogue_roles import Option
 from stacks.errors import StakeyardError
 from tests.unit.bad_stack_files.cases import HERE, invented, put, take

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from stacks.catalogue import Port
+from stacks.catalogue_networks import Port
 from stacks.errors import StakeyardError
 from stacks.firewall import open_egress, open_ports, users
 from stacks.fleet import Fleet, GoldenImage, load_fleet, load_stack_file

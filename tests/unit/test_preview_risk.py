@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from stacks.catalogue import HOST, Downtime
+from stacks.catalogue import HOST
+from stacks.catalogue_networks import Downtime
 from stacks.paths import REPOSITORY
 from stacks.preview import opened, risk
 from stacks.preview.model import Change, Difference, Finding, Inside, Node, Task, Verdict
