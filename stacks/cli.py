@@ -15,7 +15,7 @@ from stacks import overview, prepare, recovery
 from stacks.errors import StakeyardError
 from stacks.pulumi_command import CHANGING, makes_fleet, subcommand
 from stacks.rebuild import Fence, Request
-from stacks.workspace import Workspace
+from stacks.workspace import Workspace, help_of_pulumi
 
 app = typer.Typer(help="Blockchain nodes on OpenStack clouds.", no_args_is_help=True, pretty_exceptions_enable=False)
 image = typer.Typer(help="The golden node image.", no_args_is_help=True)
@@ -71,6 +71,9 @@ def pulumi(context: typer.Context, stack: Stack = "lab") -> None:
     from stacks.catalogue import load_catalogue  # noqa: PLC0415
     from stacks.policy import gate, state  # noqa: PLC0415
 
+    if HELP & set(context.args):
+        print(f"{context.get_help()}\n\nThe rest is Pulumi's own:\n", flush=True)
+        raise typer.Exit(help_of_pulumi(context.args))
     workspace = Workspace(stack)
     workspace.prepare()
     if not makes_fleet(context.args):

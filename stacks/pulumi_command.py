@@ -35,14 +35,12 @@ def subcommand(arguments: Sequence[str]) -> str:
 
 def makes_fleet(arguments: Sequence[str]) -> bool:
     """Whether Pulumi would make, or show, what the stack file says."""
-    return subcommand(arguments) in MAKING and not {"-h", "--help"} & set(arguments)
+    return subcommand(arguments) in MAKING
 
 
 def writes_config(arguments: Sequence[str]) -> str:
     """The command, such as `config set`, by which Pulumi would write into the stack's config file; empty for others."""
     first, second, *_ = (*words(arguments), "", "")
-    if {"-h", "--help"} & set(arguments):
-        return ""
     writes = second not in READING_CONFIG if first == "config" else (first, second) == CHANGES_SALT
     return f"{first} {second}" if writes else ""
 

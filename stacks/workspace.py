@@ -216,6 +216,13 @@ class Workspace:
         return found
 
 
+def help_of_pulumi(arguments: Sequence[str]) -> int:
+    """Let Pulumi print its help, for which there need not be a stack; its exit status."""
+    binaries = tools.ensure(lambda _line: None)
+    env = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+    return subprocess.run([str(binaries / "pulumi"), *arguments], env=env, check=False).returncode
+
+
 def _salted(raw: bytes) -> bool:
     return any(line.startswith((b"encryptionsalt:", b"secretsprovider:")) for line in raw.splitlines())
 

@@ -13,7 +13,7 @@ from stacks.preview import risk
 from stacks.preview.model import Change, Inside, Node
 from stacks.preview.opened import CONVERGENCE
 from stacks.preview.rows import About
-from stacks.preview.steps import MASKED, NODE, Step, change, name_of, type_of
+from stacks.preview.steps import MASKED, NODE, Step, change, compare, name_of, top, type_of
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,26 @@ class Known:
     downtime: Downtime | None
 
 
-def updated(steps: Iterable[Step]) -> dict[str, Step]:
-    """The nodes whose software would change on the server that they have: a look inside can show what."""
-    return {step.node: step for step in steps if step.type == CONVERGENCE and step.operation == "update" and step.node}
+WHERE = frozenset({"host", "host_key", "server_id"})
+"""What of a convergence's inputs says which server it is on, and nothing of what is to be there."""
+
+
+def converged(steps: Iterable[Step]) -> dict[str, Step]:
+    """The nodes whose software would change, by name; of a new server only those where more than the server differs."""
+    return {step.node: step for step in steps if step.node and step.type == CONVERGENCE and _differs(step)}
+
+
+def _differs(step: Step) -> bool:
+    if step.operation != "replace":
+        return step.operation == "update"
+    # A replacement that follows another one has no paths; where variables are masked, nobody knows.
+    paths = step.paths or [path for path, _before, _after in compare(step.old_inputs, step.inputs)]
+    return bool({top(path) for path in paths} - WHERE) or step.inputs.get("variables") == MASKED
+
+
+def of_interest(insides: Mapping[str, Inside], converged: Mapping[str, Step]) -> dict[str, Inside]:
+    """Without the new servers on which nothing but the server turned out to be another."""
+    return {name: found for name, found in insides.items() if found.tasks or converged[name].operation != "replace"}
 
 
 def new_nodes(digest: Mapping[str, Any]) -> frozenset[str]:

@@ -90,11 +90,11 @@ def preview(request: Request, policies: Policies, look: Look) -> Preview:
             digest = _asked(request)
         found = assemble.unmasked(steps(digest), fleet, catalogue, known.fleet, known.kinds)
         before = bases.in_force(fleet, base, known, any(step.unprotected for step in found))
-        updated = assemble.updated(found)
+        converged = assemble.converged(found)
         looking = Looking(
-            request.stack, cloud, fleet, catalogue, updated, request.repository, base.directory, known.fleet
+            request.stack, cloud, fleet, catalogue, converged, request.repository, base.directory, known.fleet
         )
-        insides = look(looking) if updated else {}
+        insides = assemble.of_interest(look(looking), converged) if converged else {}
         new = assemble.new_nodes(digest)
         refused = protections(digest, parents_in(digest))
         nodes, shared = assemble.nodes(found, fleet, known.fleet, catalogue, insides, new=new)

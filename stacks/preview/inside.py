@@ -107,7 +107,7 @@ def inside(subject: Subject, folders: Folders, hosts: Hosts | None) -> Inside:
     if hosts is None or subject.inputs is None:
         return _told(subject, folders, reason, complete=True)
     if reason:
-        return _told(subject, folders, reason)
+        return _told(subject, folders, reason, complete=subject.replaced)
     found: list[TaskChange] = []
     hide = told.hider_of(subject)
     try:

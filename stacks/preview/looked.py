@@ -38,7 +38,7 @@ class Asked(Protocol):
 
     @property
     def steps(self) -> Mapping[str, Any]:
-        """The nodes whose convergence would be updated, each with its `old_inputs`."""
+        """The nodes whose software would change, each with the `operation` on it and its `old_inputs`."""
 
     @property
     def head(self) -> Path:
@@ -80,7 +80,8 @@ def look_at(
         plan = variables.plan(name, fleet.nodes[name], fleet, asked.catalogue, folders.head)
         inputs = plain(target(deployment, name).inputs)
         secret = frozenset(plan.own if encrypted else ())
-        subjects.append(Subject(plan, asked.catalogue.kind(plan.kind).role_names, inputs, secret=secret))
+        roles, anew = asked.catalogue.kind(plan.kind).role_names, _anew(asked, name)
+        subjects.append(Subject(plan, roles, inputs, secret=secret, replaced=anew))
     hosts = way(asked) if way else RealHosts(folders.head, str(fleet.operators.private_key_file))
     return look(subjects, folders, hosts, say)
 
@@ -95,4 +96,9 @@ def _mocked(asked: Asked, name: str, folders: Folders) -> Subject:
     before = None
     if base and asked.base_fleet and folders.base:
         before = variables.plan(name, base, asked.base_fleet, asked.catalogue, folders.base)
-    return Subject(plan, asked.catalogue.kind(plan.kind).role_names, known, base=before)
+    roles = asked.catalogue.kind(plan.kind).role_names
+    return Subject(plan, roles, known, base=before, replaced=_anew(asked, name))
+
+
+def _anew(asked: Asked, name: str) -> bool:
+    return bool(asked.steps[name].operation == "replace")

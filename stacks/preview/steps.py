@@ -170,7 +170,7 @@ def _differences(step: Step) -> Iterator[Difference]:
     if step.operation == "create" or not step.paths:
         # A replacement that only follows another one has no differences of its own in Pulumi's words.
         for path, before, after in compare(step.old_inputs, step.inputs):
-            yield Difference(path, shown(before), shown(after), _top(path) in step.reasons)
+            yield Difference(path, shown(before), shown(after), top(path) in step.reasons)
         return
     for path, replaces in step.paths.items():
         keys = tuple(parsed(path))
@@ -246,7 +246,8 @@ def dig(value: Any, keys: Iterable[str | int]) -> Any:
     return value
 
 
-def _top(path: str) -> str:
+def top(path: str) -> str:
+    """The property that a path begins with."""
     return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 

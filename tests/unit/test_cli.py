@@ -55,6 +55,21 @@ def test_a_path_that_will_not_do_is_refused(
     assert re.fullmatch(expected.replace("FILE", str(file)), said), said
 
 
+@pytest.mark.parametrize("arguments", ["--help", "up --help", "--stack nope up -h"])
+def test_who_asks_for_help_makes_no_stack(
+    arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(cli, "help_of_pulumi", lambda words: asked.append(list(words)) or 0)
+    monkeypatch.setattr(cli, "Workspace", lambda *_: pytest.fail("a stack was asked for"))
+    monkeypatch.setattr(sys, "argv", ["stakeyard", "pulumi", *arguments.split()])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert "--stack" in capsys.readouterr().out
+    assert asked == [arguments.removeprefix("--stack nope ").split()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -127,7 +142,6 @@ def test_check_tells_what_the_policies_say(
         ("--color never update", REGIONS, True),
         ("preview", REGIONS, True),
         ("up --yes", WAIVED, False),
-        ("up --help", REGIONS, False),
         ("destroy --yes", REGIONS, False),
         ("refresh", REGIONS, False),
         ("stack output", REGIONS, False),

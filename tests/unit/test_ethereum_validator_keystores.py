@@ -235,6 +235,15 @@ def test_the_control_machine_takes_one_way_of_giving_keys(safe: Callable[..., Pa
     refused(lambda: action.given(directory, [ONE]), f"0x{TWO} is a stranger's key")
 
 
+def test_only_for_a_look_the_machine_need_not_have_the_keystores(safe: Callable[..., Path], tmp_path: Path) -> None:
+    action = plugin()
+    nowhere = {"directory": str(tmp_path / "none"), "identity_file": str(tmp_path / "none")}
+    assert action.given(nowhere, [ONE], looking=True) == []
+    refused(lambda: action.given(nowhere, [ONE]), "the age identity")
+    wrong = {"directory": str(tmp_path / "keys"), "identity_file": str(tmp_path / "identity")}
+    refused(lambda: action.given(wrong, [ONE], looking=True), f"0x{TWO} is a stranger's key")
+
+
 def test_only_what_the_host_lacks_is_opened_and_handed_on() -> None:
     action = plugin()
     found = action.given({"keystores": [pair(11), pair(12)]}, [ONE, TWO])

@@ -93,7 +93,32 @@ def test_the_status_is_the_verdict_and_all_reports_are_written(
     assert "stakeyard-preview" not in shown
 
 
-def test_the_look_is_told_which_nodes_change_in_place_and_only_they(repository: Path, tmp_path: Path) -> None:
+SERVER_ID = {"server_id": {"kind": "update-replace"}}
+ON_ONE = {"server_id": "1", "variables": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("now", "paths", "told_of"),
+    [
+        ({"server_id": "2"}, SERVER_ID, set()),
+        ({"server_id": "2"}, {}, set()),
+        ({"server_id": "2", "variables": {"a": 2}}, {**SERVER_ID, **VARIABLES}, {"bitcoin-2"}),
+        ({"server_id": "2", "variables": {"a": 2}}, {}, {"bitcoin-2"}),
+        ({"server_id": "2", "variables": MASKED}, SERVER_ID, {"bitcoin-2"}),
+    ],
+)
+def test_of_a_new_server_the_inside_is_told_where_more_than_the_server_may_differ(
+    now: dict[str, Any], paths: dict[str, Any], told_of: set[str]
+) -> None:
+    step = told("replace", CONVERGENCE, "bitcoin-2", ON_ONE, {**ON_ONE, **now}, detailedDiff=paths)
+    converged = assemble.converged(steps({"steps": [step]}))
+    assert set(converged) == told_of
+    differs = Inside("told", tasks=(Task("bitcoin", "variables", "+x"),))
+    assert set(assemble.of_interest(dict.fromkeys(converged, differs), converged)) == told_of
+    assert assemble.of_interest(dict.fromkeys(converged, Inside("told")), converged) == {}
+
+
+def test_the_look_is_told_which_nodes_software_changes_and_only_they(repository: Path, tmp_path: Path) -> None:
     asked: list[Looking] = []
 
     def look(looking: Looking) -> Mapping[str, Inside]:

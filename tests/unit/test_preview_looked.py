@@ -59,7 +59,7 @@ def deployment(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def asked(fleet: Fleet, cloud: str, inputs: Mapping[str, Any], **more: Any) -> Any:
-    steps = {"bitcoin-1": SimpleNamespace(old_inputs=inputs)}
+    steps = {"bitcoin-1": SimpleNamespace(old_inputs=inputs, operation=more.pop("operation", "update"))}
     given = {"stack": "lab", "head": REPOSITORY, "base": REPOSITORY, "base_fleet": fleet, **more}
     return SimpleNamespace(cloud=cloud, fleet=fleet, catalogue=load_catalogue(), steps=steps, **given)
 
@@ -94,6 +94,14 @@ def test_a_deployed_node_is_looked_at_with_what_the_state_says_of_it(fleet: Flee
     seen, given, secret = hosts.asked[0]
     assert (seen["host"], secret) == ("192.0.2.1", set())
     assert given["stakeyard_volumes"] == inputs["variables"]["stakeyard_volumes"]
+
+
+def test_of_a_new_server_the_old_one_is_not_asked(fleet: Fleet) -> None:
+    hosts, inputs = Hosts(), old_inputs(fleet, bitcoin_dbcache=1)
+    given = asked(fleet, "asked", inputs, operation="replace")
+    found = look_at(given, state=lambda _: deployment(inputs), way=lambda _: hosts)["bitcoin-1"]
+    assert (found.how, found.complete, hosts.asked) == ("told", True, [])
+    assert "-bitcoin_dbcache: 1" in found.tasks[0].diff
 
 
 def test_a_mocked_preview_compares_what_was_declared_and_asks_nobody(fleet: Fleet) -> None:

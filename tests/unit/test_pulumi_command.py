@@ -46,7 +46,6 @@ def test_a_stack_file_with_its_own_salt_is_where_pulumi_looks_for_it() -> None:
         ("config", ""),
         ("config --json --show-secrets", ""),
         ("config get set", ""),
-        ("config set --help", ""),
         ("stack export", ""),
         ("up --yes", ""),
     ],

@@ -21,12 +21,16 @@ from roles.ethereum_validator.module_utils.stakeyard_ethereum import age, interc
 from roles.ethereum_validator.module_utils.stakeyard_ethereum.keystore import Keystore, KeystoreError  # noqa: E402
 
 
-def given(arguments: Mapping[str, Any], declared: Sequence[str]) -> list[Keystore]:
-    """The keystores that the operator gives. Raises KeystoreError."""
+def given(arguments: Mapping[str, Any], declared: Sequence[str], *, looking: bool = False) -> list[Keystore]:
+    """The keystores that the operator gives. Raises KeystoreError.
+
+    `looking` in check mode, for which a machine may do that must not have keys, such as one that previews pull requests:
+    without the directory, what counts is what the host has.
+    """
     own, directory = arguments.get("keystores") or [], arguments.get("directory") or ""
     if own and directory:
         raise KeystoreError("keystores are given both as a variable and as a directory: give one of them.")
-    if directory:
+    if directory and not (looking and not Path(directory).exists()):
         own = age.keystores(Path(directory), Path(arguments.get("identity_file") or ""))
     found = []
     for index, entry in enumerate(own):
@@ -64,7 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments = self._task.args
         try:
             declared = [interchange.public_key(key) for key in arguments["public_keys"]]
-            found = given(arguments, declared)
+            found = given(arguments, declared, looking=self._task.check_mode)
             host = {"public_keys": declared, "folder": arguments["folder"]}
             seen = self._ask({**host, "state": "held"}, task_vars)
             new = lacking(found, declared, seen["held"])
