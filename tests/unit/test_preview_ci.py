@@ -181,7 +181,7 @@ def secrets_of(job: dict[str, Any]) -> bool:
 
 def test_there_are_workflows_for_previews_and_drift() -> None:
     assert [path.name for path in WORKFLOWS] == ["drift.yml", "preview.yml"]
-    assert len(jobs()) == 4
+    assert len(jobs()) == 5
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -226,6 +226,28 @@ def test_what_is_previewed_is_the_trial_merge_against_the_base_that_it_is_merged
     assert [step["run"] for step in steps if "preview.sh" in step.get("run", "")] == [
         f'stacks/preview/ci/preview.sh {name} "$STACK" HEAD^1 "$RUNNER_TEMP/report"'
     ]
+
+
+@pytest.mark.parametrize(
+    ("mocked", "asked", "good"),
+    [
+        ("skipped", "success", True),
+        ("success", "skipped", True),
+        ("skipped", "failure", False),
+        ("failure", "skipped", False),
+        ("cancelled", "skipped", False),
+        ("skipped", "skipped", False),
+    ],
+)
+def test_one_check_stands_for_the_previews_of_all_stacks(mocked: str, asked: str, *, good: bool) -> None:
+    verdict = dict(jobs())["preview.yml: verdict"]
+    assert (verdict["needs"], verdict["if"], verdict.get("strategy")) == (["mocked", "asked"], "always()", None)
+    (step,) = verdict["steps"]
+    results = step["env"]["RESULTS"]
+    for name, result in (("mocked", mocked), ("asked", asked)):
+        results = results.replace(f"${{{{ needs.{name}.result }}}}", result)
+    done = subprocess.run(["bash", "-ec", step["run"]], env={"RESULTS": results}, check=False, capture_output=True)
+    assert (done.returncode == 0) is good
 
 
 def test_the_job_that_writes_runs_the_bases_script() -> None:
