@@ -60,7 +60,12 @@ def test_who_asks_for_help_makes_no_stack(
     arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr(cli, "help_of_pulumi", lambda words: asked.append(list(words)) or 0)
+
+    def help_of_pulumi(words: list[str]) -> int:
+        asked.append(words)
+        return 0
+
+    monkeypatch.setattr(cli, "help_of_pulumi", help_of_pulumi)
     monkeypatch.setattr(cli, "Workspace", lambda *_: pytest.fail("a stack was asked for"))
     monkeypatch.setattr(sys, "argv", ["stakeyard", "pulumi", *arguments.split()])
     with pytest.raises(SystemExit) as ended:

@@ -24,8 +24,8 @@ from roles.ethereum_validator.module_utils.stakeyard_ethereum.keystore import Ke
 def given(arguments: Mapping[str, Any], declared: Sequence[str], *, looking: bool = False) -> list[Keystore]:
     """The keystores that the operator gives. Raises KeystoreError.
 
-    `looking` in check mode, for which a machine may do that must not have keys, such as one that previews pull requests:
-    without the directory, what counts is what the host has.
+    `looking` is check mode, also from machines that must not have keys, such as one that previews pull requests: where
+    the directory is not there, what counts is what the host has.
     """
     own, directory = arguments.get("keystores") or [], arguments.get("directory") or ""
     if own and directory:
