@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -56,6 +57,19 @@ def lookup(request: Any) -> Any:
     return response
 
 
+class AtOnce(ThreadPoolExecutor):
+    """Answers where it is asked: to hand a question to a thread takes longer than to answer it."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> "Future[Any]":
+        """As the base class, with the answer there already."""
+        made: Future[Any] = Future()
+        try:
+            made.set_result(function(*arguments, **options))
+        except Exception as error:
+            made.set_exception(error)
+        return made
+
+
 def collect(request: Mapping[str, Any], answer: TextIO, pipe: TextIO) -> None:
     """Run the program and write down what it declares, the stack itself first."""
 
@@ -68,7 +82,7 @@ def collect(request: Mapping[str, Any], answer: TextIO, pipe: TextIO) -> None:
             pipe = Path(os.devnull).open("w")  # noqa: SIM115
 
     monitor = Collecting(request["stack"], request["project"], answer.write, tell)
-    program.run(request, monitor, mocks.MockEngine(None), preview=False)
+    program.run(request, monitor, mocks.MockEngine(None), preview=False, executor=AtOnce())
 
 
 def main() -> int:
@@ -90,4 +104,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    # All is written, and to take apart what a thousand nodes are made of takes longer than to start an engine.
+    os._exit(status)

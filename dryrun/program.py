@@ -57,6 +57,7 @@ def run(
     pulumi.runtime.configure(settings)
     # Where in the program each resource is declared is compared by nobody, and takes a seventh of its time.
     registrations._get_stack_trace = source_pb2.StackTrace
+    pulumi.log.debug = lambda *_words, **_more: None  # nobody reads what the SDK says of each step
     pulumi.runtime.set_all_config(request["config"])
     sys.path.insert(0, request["directory"])
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from stacks.catalogue import Catalogue, load_catalogue
 from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet
-from stacks.fleet_yaml import parse_yaml, read_bytes
 from stacks.preview import checkout, shaping
 from stacks.preview.checkout import Checkout
 from stacks.preview.model import Finding
@@ -31,21 +30,21 @@ class Base:
         return self.checkout.directory if self.checkout else None
 
 
-def find(repository: Path, reference: str | None, stack: str, scratch: Path) -> Base:
+def find(head: Checkout, reference: str | None, stack: str, scratch: Path) -> Base:
     """The revision `reference` in a folder below `scratch`. Raises StakeyardError where it cannot be read."""
     if reference is None:
         return Base()
+    repository = head.directory
     commit = checkout.resolve(repository, reference)
     directory = scratch / "base"
     checkout.extract(repository, commit, directory)
     files = shaping.changed(shaping.in_commit(repository, commit), shaping.in_folder(repository, len(commit) == 40))
-    file = Path("stacks") / f"Pulumi.{stack}.yaml"
-    if not (directory / file).exists():
+    if not (directory / "stacks" / f"Pulumi.{stack}.yaml").exists():
         note = f"Revision {commit[:12]} has no stack {stack}: everything is new."
         return Base(commit, None, (note,), shaping.findings(files, (), stack))
-    both = (parse_yaml(read_bytes(folder / file)) for folder in (directory, repository))
-    keys = shaping.beside_the_fleet(*both)
-    return Base(commit, checkout.read(directory, stack, scratch / "keys"), (), shaping.findings(files, keys, stack))
+    found = checkout.read(directory, stack, scratch / "keys")
+    keys = shaping.beside_the_fleet(found.document, head.document)
+    return Base(commit, found, (), shaping.findings(files, keys, stack))
 
 
 @dataclass(frozen=True)

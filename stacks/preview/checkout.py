@@ -81,6 +81,8 @@ class Checkout:
     """What the stack file says under `config`, with placeholders."""
     image: Mapping[str, str]
     """Digest and command line of the golden image that this revision would build."""
+    document: Any = None
+    """All of the stack file, as it is."""
 
     @property
     def fleet(self) -> Any:
@@ -100,7 +102,7 @@ def read(directory: Path, stack: str, keys: Path) -> Checkout:
         raise StakeyardError(f"config.{FLEET_KEY}: this key is missing; describe the fleet under it.")
     plain = without_secrets(config)
     _give_keys(plain[FLEET_KEY], keys)
-    return Checkout(directory, plain, _image(directory))
+    return Checkout(directory, plain, _image(directory), data)
 
 
 def without_secrets(value: Any) -> Any:

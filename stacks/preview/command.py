@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -78,16 +79,18 @@ def preview(request: Request, policies: Policies, look: Look) -> Preview:
         scratch = Path(folder)
         head = checkout.read(request.repository, request.stack, scratch / "keys")
         fleet = load_fleet(head.fleet, catalogue)
-        base = bases.find(request.repository, request.base, request.stack, scratch)
-        known = bases.known(base, catalogue)
+        base = bases.find(head, request.base, request.stack, scratch)
         cloud, why = _cloud(request, fleet)
         notes = (*base.notes, *why)
-        if cloud == "mocked":
-            digest: Mapping[str, Any] = mocked.digest(head, base.checkout, request.stack, scratch)
-            notes = (*notes, *MOCKED_NOTES)
-        else:
-            load_stack_file(request.stack_file, catalogue)  # with the operators' own key files
-            digest = _asked(request)
+        with ThreadPoolExecutor() as beside:  # while other processes are at work
+            reading = beside.submit(bases.known, base, catalogue)
+            if cloud == "mocked":
+                digest: Mapping[str, Any] = mocked.digest(head, base.checkout, request.stack, scratch)
+                notes = (*notes, *MOCKED_NOTES)
+            else:
+                load_stack_file(request.stack_file, catalogue)  # with the operators' own key files
+                digest = _asked(request)
+            known = reading.result()
         found = assemble.unmasked(steps(digest), fleet, catalogue, known.fleet, known.kinds)
         before = bases.in_force(fleet, base, known, any(step.unprotected for step in found))
         converged = assemble.converged(found)

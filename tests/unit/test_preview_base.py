@@ -50,14 +50,18 @@ def test_the_files_and_keys_that_differ_are_found_and_a_stack_that_is_not_there_
     git(repository, "init", "--quiet", "--initial-branch=main")
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--message=Base")
-    assert base.find(repository, None, STACK, tmp_path / "0") == Base()
-    found = base.find(repository, "main", STACK, tmp_path / "1")
+
+    def find(reference: str | None, stack: str, scratch: str) -> Base:
+        return base.find(checkout.read(repository, STACK, tmp_path / "keys"), reference, stack, tmp_path / scratch)
+
+    assert find(None, STACK, "0") == Base()
+    found = find("main", STACK, "1")
     assert (found.findings, found.notes, found.directory) == ((), (), tmp_path / "1" / "base")
     (repository / "stacks" / "program.py").write_text("2\n")
     file.write_text(file.read_text() + "encryptionsalt: v1\n")
-    found = base.find(repository, "main", STACK, tmp_path / "2")
+    found = find("main", STACK, "2")
     assert [each.key for each in found.findings] == ["repository", stack_file()]
-    other = base.find(repository, "main", "other", tmp_path / "3")
+    other = find("main", "other", "3")
     assert other.checkout is None
     assert "has no stack other: everything is new." in other.notes[0]
     assert [each.rule for each in other.findings] == ["program-changed"]
