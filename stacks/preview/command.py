@@ -81,21 +81,23 @@ def preview(request: Request, policies: Policies, look: Look) -> Preview:
         fleet = load_fleet(head.fleet, catalogue)
         base = bases.find(head, request.base, request.stack, scratch)
         cloud, why = _cloud(request, fleet)
-        notes = (*base.notes, *why)
+        notes, looked_at = (*base.notes, *why), fleet
         with ThreadPoolExecutor() as beside:  # while other processes are at work
             reading = beside.submit(bases.known, base, catalogue)
             if cloud == "mocked":
                 digest: Mapping[str, Any] = mocked.digest(head, base.checkout, request.stack, scratch)
                 notes = (*notes, *MOCKED_NOTES)
             else:
-                load_stack_file(request.stack_file, catalogue)  # with the operators' own key files
+                # With the operators' own key files, by which hosts let us in.
+                operators = load_stack_file(request.stack_file, catalogue).operators
+                looked_at = fleet.model_copy(update={"operators": operators})
                 digest = _asked(request)
             known = reading.result()
         found = assemble.unmasked(steps(digest), fleet, catalogue, known.fleet, known.kinds)
         before = bases.in_force(fleet, base, known, any(step.unprotected for step in found))
         converged = assemble.converged(found)
         looking = Looking(
-            request.stack, cloud, fleet, catalogue, converged, request.repository, base.directory, known.fleet
+            request.stack, cloud, looked_at, catalogue, converged, request.repository, base.directory, known.fleet
         )
         insides = assemble.of_interest(look(looking), converged) if converged else {}
         new = assemble.new_nodes(digest)

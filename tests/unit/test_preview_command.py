@@ -132,6 +132,31 @@ def test_the_look_is_told_which_nodes_software_changes_and_only_they(repository:
     assert looking.steps["bitcoin-1"].old_inputs == {"user": "a"}
 
 
+def test_hosts_are_looked_at_with_the_operators_own_key(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = repository / recorded.stack_file()
+    data = yaml.safe_load(path.read_text())
+    operators = data["config"]["stakeyard:fleet"]["operators"]
+    for key, text in (("public_key_file", "ssh-ed25519 AAAA\n"), ("private_key_file", "-----BEGIN PRIVATE KEY-----\n")):
+        operators[key] = str(tmp_path / key)
+        (tmp_path / key).write_text(text)
+        (tmp_path / key).chmod(0o600)
+    path.write_text(yaml.safe_dump(data))
+    monkeypatch.setattr(command, "log_in", lambda _cloud: None)
+    monkeypatch.setattr(command, "_asked", lambda _request: {"steps": DIGEST})
+    asked: list[Looking] = []
+
+    def look(looking: Looking) -> Mapping[str, Inside]:
+        asked.append(looking)
+        return seen(looking)
+
+    request = Request(recorded.STACK, None, tmp_path / "out", mocked=False, repository=repository)
+    assert command.run(request, Console(file=io.StringIO()), Rules(), look) is Verdict.SAFE
+    (looking,) = asked
+    assert (looking.cloud, looking.fleet.operators.private_key_file) == ("asked", tmp_path / "private_key_file")
+
+
 def test_a_login_that_fails_is_said_and_refused_where_the_cloud_is_to_be_asked(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
