@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -29,6 +29,8 @@ USER = "stakeyard"
 USER_ID = 1000
 GROUP = "stakeyard-roles"
 BOOT_SECONDS = 60.0
+NUMBERS = range(10, 240)
+"""The last parts of addresses that are given out; those above are for tests that ask for them."""
 
 
 def place() -> Path:
@@ -91,16 +93,15 @@ def unpacked() -> Path:
 
 
 @contextlib.contextmanager
-def machine(name: str) -> Iterator[Machine]:
+def machine(name: str, numbers: Sequence[int] = NUMBERS) -> Iterator[Machine]:
     """A container that runs until the block ends, or until this process does."""
     with contextlib.ExitStack() as stack:
-        number = stack.enter_context(_number())
+        number = stack.enter_context(_number(numbers))
         directory = place() / "run" / str(number)
         group = f"{GROUP}/{number}"
         _clean(directory, group)
         base = unpacked()
-        _bridge()
-        stack.callback(_remove_bridge)
+        stack.enter_context(_shared())
         stack.callback(_clean, directory, group)
         address = GATEWAY.rpartition(".")[0] + f".{number}"
         host = _prepare(directory, name, address)
@@ -113,11 +114,11 @@ def machine(name: str) -> Iterator[Machine]:
 
 
 @contextlib.contextmanager
-def _number() -> Iterator[int]:
+def _number(numbers: Sequence[int]) -> Iterator[int]:
     """A free last part of an address, locked."""
     locks = place() / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    for number in range(10, 250):
+    for number in numbers:
         with (locks / str(number)).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,22 +132,23 @@ def _number() -> Iterator[int]:
 def _clean(directory: Path, group: str) -> None:
     cgroups.kill(group)
     cgroups.remove(group)
-    for parent in cgroups.groups(GROUP):
-        with contextlib.suppress(OSError):  # others run beside us
-            parent.rmdir()
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _bridge() -> None:
-    if not Path("/sys/class/net", BRIDGE).exists():
-        subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=False, capture_output=True)
-    subprocess.run(["ip", "address", "replace", f"{GATEWAY}/24", "dev", BRIDGE], check=True)
-    subprocess.run(["ip", "link", "set", BRIDGE, "up"], check=True)
-
-
-def _remove_bridge() -> None:
-    if not any(Path("/sys/class/net", BRIDGE, "brif").glob("*")):
-        subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
+@contextlib.contextmanager
+def _shared() -> Iterator[None]:
+    """The bridge and the control groups' common parent: there while any container is, by whatever run of the tests."""
+    with (place() / "locks" / "shared").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if not Path("/sys/class/net", BRIDGE).exists():
+            subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=False, capture_output=True)
+        subprocess.run(["ip", "address", "replace", f"{GATEWAY}/24", "dev", BRIDGE], check=True)
+        subprocess.run(["ip", "link", "set", BRIDGE, "up"], check=True)
+        yield
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
+            cgroups.remove(GROUP)
 
 
 def _prepare(directory: Path, name: str, address: str) -> Host:
