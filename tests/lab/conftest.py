@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,14 @@ def scenario_file(directory: Path) -> Path:
 @pytest.fixture(scope="session")
 def cloud() -> Any:
     return openstack.connect(cloud="stakeyard-lab")
+
+
+@pytest.fixture(scope="session")
+def admin() -> Iterator[Any]:
+    """The lab's administrator, whose entry is only in the lab's state directory."""
+    config = openstack.config.OpenStackConfig(config_files=[str(lab() / "admin-clouds.yaml")])
+    with closing(openstack.connection.Connection(config=config.get_one(cloud="stakeyard-lab-admin"))) as connection:
+        yield connection
 
 
 @pytest.fixture(scope="session")

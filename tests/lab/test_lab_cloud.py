@@ -1,6 +1,5 @@
 """The lab is a real cloud: its services work, it has two hypervisors, and anti-affinity means something on them."""
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -21,15 +20,6 @@ pytestmark = pytest.mark.lab
 
 PREFIX = "lab-test-"
 SECONDS = 120
-
-
-@pytest.fixture(scope="module")
-def admin() -> Iterator[Any]:
-    """The lab's administrator, whose entry is only in the lab's state directory."""
-    config = openstack.config.OpenStackConfig(config_files=[str(paths.lab() / "admin-clouds.yaml")])
-    region = config.get_one(cloud="stakeyard-lab-admin")
-    with contextlib.closing(openstack.connection.Connection(config=region)) as connection:
-        yield connection
 
 
 @pytest.fixture(scope="module")

@@ -96,12 +96,12 @@ def test_nothing_was_made_twice(workspace: Workspace, cloud: Any) -> None:
 
 
 @pytest.fixture
-def next_image(cloud: Any) -> Iterator[None]:
-    """An image that one of the pull requests names; nothing ever boots it."""
-    name = f"stakeyard-{STACK}-next"
-    cloud.create_image(name, data=b"nothing", disk_format="raw", container_format="bare", wait=True)
+def next_image(admin: Any) -> Iterator[None]:
+    """An image that one of the pull requests names; nothing ever boots it. The cloud's own, as only those are found."""
+    name, public = f"stakeyard-{STACK}-next", {"visibility": "public"}
+    admin.create_image(name, data=b"nothing", disk_format="raw", container_format="bare", wait=True, **public)
     yield
-    cloud.delete_image(name, wait=True)
+    admin.delete_image(name, wait=True)
 
 
 @pytest.mark.pull_request
