@@ -88,8 +88,10 @@ def _step(urn: str, group: Sequence[Mapping[str, Any]], parents: Mapping[str, st
     if not found and not lifted:
         return None
     operation: Operation = "replace" if len(found) > 1 or "replace" in found else found.pop() if found else "unprotect"
-    old = _merged(each.get("oldState") for each in group)
-    new = {} if operation == "delete" else _merged(each.get("newState") for each in group)
+    # Where the cloud is asked first, Pulumi also tells of the refresh, whose states both are from before the change.
+    acting = [each for each in group if each["op"] in _OPERATIONS] or group
+    old = _merged(each.get("oldState") for each in acting)
+    new = {} if operation == "delete" else _merged(each.get("newState") for each in acting)
     state = new or old
     kind = str(state.get("type") or type_of(urn))
     provider = kind.startswith("pulumi:providers:")

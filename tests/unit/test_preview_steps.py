@@ -219,3 +219,18 @@ def test_the_order_of_steps_does_not_matter() -> None:
     group = [told("create", SERVER, name, None, {"a": 1}) for name in ("n2", "n1", "n3")]
     assert steps({"steps": group}) == steps({"steps": group[::-1]})
     assert STACK_URN in steps({"steps": group})[0].urn
+
+
+def test_what_the_refresh_before_a_change_tells_is_not_taken_for_the_change() -> None:
+    before, after = {"flavorName": "small", "user": "x", "more": "y"}, {"flavorName": "large", "user": "x"}
+    found = steps({
+        "steps": [
+            told("refresh", SERVER, "n1", before, before),
+            told("create-replacement", SERVER, "n1", before, after),
+            told("replace", SERVER, "n1", before, after),
+        ]
+    })  # fmt: skip
+    (step,) = found
+    assert (step.operation, step.inputs) == ("replace", after)
+    differences = {each.path: (each.before, each.after) for each in change(step).differences}
+    assert differences["flavorName"] == ("small", "large")
