@@ -86,7 +86,7 @@ class ExistingImage(Model):
     """An image that the cloud offers; the servers' constant user data names the login user `stakeyard` there too."""
 
     source: Literal["existing"] = Field(description="`existing`: an image that the cloud already has.")
-    name_regex: Regex = Field(description="Regular expression for the image's name; the newest public one of them is taken.")
+    name_regex: Regex = Field(description="Regular expression for the image's name; the newest public one is taken.")
     pin: Pin = Field(
         description="`recorded`: the id found at the first `pulumi up` is kept in the state, so that a newer image of "
         "the same name replaces no server. Or the id of one image (a UUID)."
