@@ -16,7 +16,6 @@ PORT = "openstack:networking/port:Port"
 FLOATING_IP = "openstack:networking/floatingIp:FloatingIp"
 SERVER = "openstack:compute/instance:Instance"
 RULE = "openstack:networking/secGroupRule:SecGroupRule"
-CONVERGENCE = "stakeyard:index:Convergence"
 SSH = 22
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from stacks.policy.model import CONVERGENCE, Breach, Context, Resource
+from stacks.policy.model import Breach, Context, Resource
+from stacks.preview.opened import CONVERGENCE
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,16 @@ def seen(looking: Looking) -> Mapping[str, Inside]:
     return dict.fromkeys(looking.steps, Inside("seen", tasks=(Task("bitcoin", "Write", "+x"),)))
 
 
+def seen_by(asked: list[Looking]) -> Callable[[Looking], Mapping[str, Inside]]:
+    """A look that also notes what it was asked."""
+
+    def look(looking: Looking) -> Mapping[str, Inside]:
+        asked.append(looking)
+        return seen(looking)
+
+    return look
+
+
 def unseen(looking: Looking) -> Mapping[str, Inside]:
     return dict.fromkeys(looking.steps, Inside("unknown", "nobody looked."))
 
@@ -120,12 +130,7 @@ def test_of_a_new_server_the_inside_is_told_where_more_than_the_server_may_diffe
 
 def test_the_look_is_told_which_nodes_software_changes_and_only_they(repository: Path, tmp_path: Path) -> None:
     asked: list[Looking] = []
-
-    def look(looking: Looking) -> Mapping[str, Inside]:
-        asked.append(looking)
-        return seen(looking)
-
-    run(repository, tmp_path / "out", Rules(), look)
+    run(repository, tmp_path / "out", Rules(), seen_by(asked))
     (looking,) = asked
     assert set(looking.steps) == {"bitcoin-1"}
     assert looking.cloud == "mocked"
@@ -146,13 +151,8 @@ def test_hosts_are_looked_at_with_the_operators_own_key(
     monkeypatch.setattr(command, "log_in", lambda _cloud: None)
     monkeypatch.setattr(command, "_asked", lambda _request: {"steps": DIGEST})
     asked: list[Looking] = []
-
-    def look(looking: Looking) -> Mapping[str, Inside]:
-        asked.append(looking)
-        return seen(looking)
-
     request = Request(recorded.STACK, None, tmp_path / "out", mocked=False, repository=repository)
-    assert command.run(request, Console(file=io.StringIO()), Rules(), look) is Verdict.SAFE
+    assert command.run(request, Console(file=io.StringIO()), Rules(), seen_by(asked)) is Verdict.SAFE
     (looking,) = asked
     assert (looking.cloud, looking.fleet.operators.private_key_file) == ("asked", tmp_path / "private_key_file")
 

@@ -30,7 +30,7 @@ def given(arguments: Mapping[str, Any], declared: Sequence[str], *, looking: boo
     own, directory = arguments.get("keystores") or [], arguments.get("directory") or ""
     if own and directory:
         raise KeystoreError("keystores are given both as a variable and as a directory: give one of them.")
-    if directory and not (looking and not Path(directory).exists()):
+    if directory and (Path(directory).exists() or not looking):
         own = age.keystores(Path(directory), Path(arguments.get("identity_file") or ""))
     found = []
     for index, entry in enumerate(own):
