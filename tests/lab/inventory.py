@@ -26,6 +26,9 @@ def _items(cloud: Any) -> Iterator[tuple[str, Any, Callable[[Any], object]]]:
                 cloud.network.remove_interface_from_router(router, port_id=port.id)
         cloud.network.delete_router(router)
 
+    def own_images() -> Iterator[Any]:  # a public image of another project is listed too, and is not ours to delete
+        yield from cloud.image.images(owner=cloud.current_project_id)
+
     for lister, what, delete in (
         (cloud.compute.servers, "server", delete_server),
         (cloud.block_storage.volumes, "volume", delete_volume),
@@ -36,7 +39,7 @@ def _items(cloud: Any) -> Iterator[tuple[str, Any, Callable[[Any], object]]]:
         (cloud.network.security_groups, "security group", cloud.network.delete_security_group),
         (cloud.compute.server_groups, "server group", cloud.compute.delete_server_group),
         (cloud.compute.keypairs, "keypair", cloud.compute.delete_keypair),
-        (cloud.image.images, "image", cloud.image.delete_image),
+        (own_images, "image", cloud.image.delete_image),
     ):
         for item in list(lister()):
             yield what, item, delete

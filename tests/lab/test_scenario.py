@@ -99,9 +99,15 @@ def test_nothing_was_made_twice(workspace: Workspace, cloud: Any) -> None:
 def next_image(admin: Any) -> Iterator[None]:
     """An image that one of the pull requests names; nothing ever boots it. The cloud's own, as only those are found."""
     name, public = f"stakeyard-{STACK}-next", {"visibility": "public"}
+    _delete_images(admin, name)  # of an earlier run that was killed
     admin.create_image(name, data=b"nothing", disk_format="raw", container_format="bare", wait=True, **public)
     yield
-    admin.delete_image(name, wait=True)
+    _delete_images(admin, name)
+
+
+def _delete_images(cloud: Any, name: str) -> None:
+    for image in list(cloud.image.images(name=name)):
+        cloud.image.delete_image(image)
 
 
 @pytest.mark.pull_request
