@@ -8,6 +8,7 @@ import pulumi_openstack as openstack
 from stacks.fleet_models import Fleet, Node
 from stacks.resources import Convergence, HostKey
 from stacks.site import Site
+from stacks.type_tokens import NODE
 from stacks.variables import Plan
 
 # The same for every node and for ever, as a change of it would replace all servers: the login user, and the one
@@ -24,7 +25,7 @@ class Machine(pulumi.ComponentResource):
     def __init__(self, plan: Plan, fleet: Fleet, site: Site, after: Sequence[pulumi.Resource]) -> None:
         """Make the node that `plan` is for; its server waits for the convergences in `after` (the wave before)."""
         name, node = plan.name, fleet.nodes[plan.name]
-        super().__init__("stakeyard:index:Node", name, None, pulumi.ResourceOptions(parent=site))
+        super().__init__(NODE, name, None, pulumi.ResourceOptions(parent=site))
         kept = pulumi.ResourceOptions(parent=self, protect=not fleet.throwaway)
         port = self._port(name, node, site, kept)
         volumes = self._volumes(name, node, site, kept, plan.signer["volume"] if plan.signer else None)

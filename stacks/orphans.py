@@ -14,6 +14,22 @@ from openstack.exceptions import ResourceFailure, ResourceNotFound
 
 from stacks.cancellation import pause
 from stacks.errors import StakeyardError
+from stacks.type_tokens import (
+    ATTACHMENT,
+    FLOATING_IP,
+    IMAGE,
+    KEYPAIR,
+    NETWORK,
+    PORT,
+    ROUTER,
+    ROUTER_INTERFACE,
+    RULE,
+    SECURITY_GROUP,
+    SERVER,
+    SERVER_GROUP,
+    SUBNET,
+    VOLUME,
+)
 
 MOVING = ("attaching", "detaching", "reserved")
 SETTLE_SECONDS = 300
@@ -153,32 +169,20 @@ def _attachments(cloud: Any, inputs: Mapping[str, Any]) -> Iterable[Orphan]:
 
 
 FINDERS: dict[str, Callable[[Any, Mapping[str, Any]], Iterable[Orphan]]] = {
-    "openstack:networking/network:Network": _named(
-        lambda c, n: c.network.networks(name=n), lambda c, x: c.network.delete_network(x)
-    ),
-    "openstack:networking/subnet:Subnet": _named(
-        lambda c, n: c.network.subnets(name=n), lambda c, x: c.network.delete_subnet(x)
-    ),
-    "openstack:networking/router:Router": _named(
-        lambda c, n: c.network.routers(name=n), lambda c, x: c.network.delete_router(x)
-    ),
-    "openstack:networking/port:Port": _named(
-        lambda c, n: c.network.ports(name=n), lambda c, x: c.network.delete_port(x)
-    ),
-    "openstack:networking/secGroup:SecGroup": _named(
+    NETWORK: _named(lambda c, n: c.network.networks(name=n), lambda c, x: c.network.delete_network(x)),
+    SUBNET: _named(lambda c, n: c.network.subnets(name=n), lambda c, x: c.network.delete_subnet(x)),
+    ROUTER: _named(lambda c, n: c.network.routers(name=n), lambda c, x: c.network.delete_router(x)),
+    PORT: _named(lambda c, n: c.network.ports(name=n), lambda c, x: c.network.delete_port(x)),
+    SECURITY_GROUP: _named(
         lambda c, n: c.network.security_groups(name=n), lambda c, x: c.network.delete_security_group(x)
     ),
-    "openstack:compute/instance:Instance": _named(lambda c, n: c.compute.servers(name=f"^{n}$"), _delete_server),
-    "openstack:compute/keypair:Keypair": _named(
-        lambda c, _n: c.compute.keypairs(), lambda c, x: c.compute.delete_keypair(x)
-    ),
-    "openstack:compute/serverGroup:ServerGroup": _named(
-        lambda c, _n: c.compute.server_groups(), lambda c, x: c.compute.delete_server_group(x)
-    ),
-    "openstack:blockstorage/volume:Volume": _named(lambda c, n: c.block_storage.volumes(name=n), _delete_volume),
-    "openstack:images/image:Image": _named(lambda c, n: c.image.images(name=n), lambda c, x: c.image.delete_image(x)),
-    "openstack:networking/secGroupRule:SecGroupRule": _rules,
-    "openstack:networking/routerInterface:RouterInterface": _router_interfaces,
-    "openstack:networking/floatingIp:FloatingIp": _floating_ips,
-    "openstack:compute/volumeAttach:VolumeAttach": _attachments,
+    SERVER: _named(lambda c, n: c.compute.servers(name=f"^{n}$"), _delete_server),
+    KEYPAIR: _named(lambda c, _n: c.compute.keypairs(), lambda c, x: c.compute.delete_keypair(x)),
+    SERVER_GROUP: _named(lambda c, _n: c.compute.server_groups(), lambda c, x: c.compute.delete_server_group(x)),
+    VOLUME: _named(lambda c, n: c.block_storage.volumes(name=n), _delete_volume),
+    IMAGE: _named(lambda c, n: c.image.images(name=n), lambda c, x: c.image.delete_image(x)),
+    RULE: _rules,
+    ROUTER_INTERFACE: _router_interfaces,
+    FLOATING_IP: _floating_ips,
+    ATTACHMENT: _attachments,
 }

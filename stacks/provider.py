@@ -26,13 +26,14 @@ from stacks.errors import StakeyardError
 from stacks.hostkey import PinnedKey
 from stacks.lifecycle import Lifecycle, Report, State
 from stacks.runner import forget_operators_settings
+from stacks.type_tokens import CONVERGENCE, FLEET_CHECKS, HOST_KEY
 from stacks.verification import FleetVerification
 
 VERSION = "0.1.0"
 RESOURCES: dict[str, Lifecycle] = {
-    "stakeyard:index:HostKey": PinnedKey(),
-    "stakeyard:index:Convergence": Convergence(),
-    "stakeyard:index:FleetChecks": FleetVerification(),
+    HOST_KEY: PinnedKey(),
+    CONVERGENCE: Convergence(),
+    FLEET_CHECKS: FleetVerification(),
 }
 PARALLEL = 64
 ORPHAN_POLL_SECONDS = 2.0

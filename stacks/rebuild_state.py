@@ -7,12 +7,7 @@ from typing import Any
 
 from stacks.errors import StakeyardError
 from stacks.signer import fingerprints
-
-_COMPONENT = "stakeyard:index:Node"
-_SERVER = "openstack:compute/instance:Instance"
-_VOLUME = "openstack:blockstorage/volume:Volume"
-_HOST_KEY = "stakeyard:index:HostKey"
-_CONVERGENCE = "stakeyard:index:Convergence"
+from stacks.type_tokens import CONVERGENCE, HOST_KEY, NODE, SERVER, VOLUME
 
 
 @dataclass(frozen=True)
@@ -62,18 +57,18 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
     """The node in a `pulumi stack export`. Raises StakeyardError where it was never there, or never converged."""
     resources = [each for each in deployment["deployment"].get("resources") or () if not each.get("delete")]
     parents = {each["urn"]: each.get("parent", "") for each in resources}
-    components = [urn for urn in parents if _type(urn) == _COMPONENT]
+    components = [urn for urn in parents if _type(urn) == NODE]
     root = next((urn for urn in components if _name(urn) == node), None)
     if root is None:
         known = ", ".join(sorted(map(_name, components))) or "no node at all"
         raise StakeyardError(f"the stack has no node {node}: it has {known}; run `stakeyard pulumi up` for a new one.")
     own = [each for each in resources if _below(each["urn"], root, parents)]
-    convergence = _one(own, _CONVERGENCE)
+    convergence = _one(own, CONVERGENCE)
     if convergence is None:
         raise StakeyardError(
             f"{node} has never been converged: there is nothing to rebuild; run `stakeyard pulumi up`."
         )
-    server, key = _one(own, _SERVER), _one(own, _HOST_KEY)
+    server, key = _one(own, SERVER), _one(own, HOST_KEY)
     inputs = convergence.get("inputs") or {}
     outputs = convergence.get("outputs") or {}
     finished = not convergence.get("initErrors")
@@ -82,8 +77,8 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
         resources=tuple(each["urn"] for each in own),
         # Between its end and its successor's beginning, a server is in the state without being anywhere else.
         server=server["id"] if server and not server.get("pendingReplacement") else None,
-        server_urn=server["urn"] if server else f"{root.rpartition('::')[0]}${_SERVER}::{node}",
-        volumes={_name(each["urn"]): each["id"] for each in own if each["type"] == _VOLUME},
+        server_urn=server["urn"] if server else f"{root.rpartition('::')[0]}${SERVER}::{node}",
+        volumes={_name(each["urn"]): each["id"] for each in own if each["type"] == VOLUME},
         inputs=inputs,
         converged_on=str(inputs.get("server_id")) if finished else None,
         checks=tuple(outputs.get("checks") or ()),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pulumi
 
+from stacks.type_tokens import CONVERGENCE, FLEET_CHECKS, HOST_KEY
 from stacks.variables import Plan
 
 LOGIN = "stakeyard"
@@ -19,7 +20,7 @@ class HostKey(pulumi.CustomResource):
     def __init__(self, plan: Plan, server_id: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         """Pin the host key of the server of this identifier."""
         props = {"name": plan.name, "server_id": server_id, "cloud": plan.cloud, "key": None}
-        super().__init__("stakeyard:index:HostKey", plan.name, props, opts)
+        super().__init__(HOST_KEY, plan.name, props, opts)
 
 
 class Convergence(pulumi.CustomResource):
@@ -67,7 +68,7 @@ class Convergence(pulumi.CustomResource):
             **signer_of(plan, device_ids),
         }
         outputs = dict.fromkeys(("versions", "checks", "files", "drift", "revision"))
-        super().__init__("stakeyard:index:Convergence", plan.name, {**props, **outputs}, opts)
+        super().__init__(CONVERGENCE, plan.name, {**props, **outputs}, opts)
 
 
 def signer_of(plan: Plan, device_ids: Mapping[str, pulumi.Input[str]]) -> dict[str, Any]:
@@ -112,7 +113,7 @@ class FleetChecks(pulumi.CustomResource):
                 for plan, host, convergence in members
             ],
         }
-        super().__init__("stakeyard:index:FleetChecks", kind, {**props, "checks": None, "drift": None}, opts)
+        super().__init__(FLEET_CHECKS, kind, {**props, "checks": None, "drift": None}, opts)
 
 
 def without_origin(value: pulumi.Output[Any]) -> pulumi.Output[Any]:

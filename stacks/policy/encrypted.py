@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from stacks import encryption
-from stacks.policy.model import VOLUME, Breach, Context, Resource
+from stacks.policy.model import Breach, Context, Resource
+from stacks.type_tokens import VOLUME
 
 
 def problem(context: Context, kind: str | None, metadata: Mapping[str, object]) -> str:

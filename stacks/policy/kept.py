@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from stacks.policy.model import FLOATING_IP, PORT, VOLUME, Breach, Context, Resource
+from stacks.policy.model import Breach, Context, Resource
+from stacks.type_tokens import FLOATING_IP, PORT, VOLUME
 
 _WORDS = {FLOATING_IP: "floating address", PORT: "fixed address", VOLUME: "volume"}
 

@@ -11,11 +11,6 @@ from stacks.catalogue_clients import Client
 from stacks.fleet_models import Fleet, Node
 from stacks.preview.model import Level, Operation
 
-VOLUME = "openstack:blockstorage/volume:Volume"
-PORT = "openstack:networking/port:Port"
-FLOATING_IP = "openstack:networking/floatingIp:FloatingIp"
-SERVER = "openstack:compute/instance:Instance"
-RULE = "openstack:networking/secGroupRule:SecGroupRule"
 SSH = 22
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from stacks.policy.model import SERVER, VOLUME, Breach, Context, Resource
+from stacks.policy.model import Breach, Context, Resource
+from stacks.type_tokens import SERVER, VOLUME
 
 
 def inside(place: str, regions: Iterable[str]) -> bool:

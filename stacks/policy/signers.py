@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stacks.policy.model import Breach, Context, Resource
-from stacks.preview.opened import CONVERGENCE
+from stacks.type_tokens import CONVERGENCE
 
 
 @dataclass(frozen=True)

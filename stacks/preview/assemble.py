@@ -11,9 +11,9 @@ from stacks.errors import StakeyardError
 from stacks.fleet_models import Fleet
 from stacks.preview import risk
 from stacks.preview.model import Change, Inside, Node
-from stacks.preview.opened import CONVERGENCE
 from stacks.preview.rows import About
-from stacks.preview.steps import MASKED, NODE, Step, change, compare, name_of, top, type_of
+from stacks.preview.steps import MASKED, Step, change, compare, name_of, top, type_of
+from stacks.type_tokens import CONVERGENCE, NODE
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from stacks.preview.model import Preview
 from stacks.preview.risk import natural
 from stacks.preview.why import reasons
 from stacks.preview.words import fitting, in_short, kind_of, named
+from stacks.type_tokens import RULE
 
 _REVIEW = 8_000
 _FIREWALL = 8_000
@@ -67,8 +68,8 @@ def passages(preview: Preview) -> dict[tuple[bool, str], Passage]:
             for opens, text in ((False, each.before), (True, each.after)):
                 if text:
                     passage = found.setdefault((opens, text), Passage())
-                    where = passage.groups if change.type == opened.RULE else passage.hosts
-                    where[_RULE_NAME.split(change.name)[0] if change.type == opened.RULE else change.name] = None
+                    where = passage.groups if change.type == RULE else passage.hosts
+                    where[_RULE_NAME.split(change.name)[0] if change.type == RULE else change.name] = None
     return found
 
 

@@ -6,8 +6,8 @@ One text is one passage, such as `in tcp 8332 from 10.20.0.0/24`, the same for c
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-RULE = "openstack:networking/secGroupRule:SecGroupRule"
-CONVERGENCE = "stakeyard:index:Convergence"
+from stacks.type_tokens import CONVERGENCE, RULE
+
 PATH = "lets through"
 """The path of a difference that is a passage: where it is opened there was nothing, where it is closed nothing is."""
 _LATER = "what is known after the update"

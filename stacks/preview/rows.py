@@ -11,30 +11,36 @@ from typing import Literal
 
 from stacks.preview import opened
 from stacks.preview.model import PROTECT, Change
+from stacks.type_tokens import (
+    ATTACHMENT,
+    CONVERGENCE,
+    FLEET_CHECKS,
+    FLOATING_IP,
+    FLOATING_IP_ASSOCIATION,
+    HOST_KEY,
+    IMAGE,
+    KEYPAIR,
+    NETWORK,
+    PORT,
+    ROUTER,
+    ROUTER_INTERFACE,
+    RULE,
+    SECURITY_GROUP,
+    SERVER,
+    SERVER_GROUP,
+    STASH,
+    SUBNET,
+    VOLUME,
+)
 
 Down = Literal["", "restart", "server", "address", "data", "end"]
 """What a change costs: nothing, a restart of the service, a new server, its address, a volume's data, or the node."""
 
-_SERVER = "openstack:compute/instance:Instance"
-_VOLUME = "openstack:blockstorage/volume:Volume"
-_ATTACHMENT = "openstack:compute/volumeAttach:VolumeAttach"
-_ASSOCIATION = "openstack:networking/floatingIpAssociate:FloatingIpAssociate"
-_KEPT = ("openstack:networking/floatingIp:FloatingIp", "openstack:networking/port:Port")
+_KEPT = (FLOATING_IP, PORT)
 """What others know a node by."""
-_ADDRESSES = (*_KEPT, _ASSOCIATION)
-_FIREWALL = ("openstack:networking/secGroup:SecGroup", "openstack:networking/secGroupRule:SecGroupRule")
-_SITE = (
-    "openstack:compute/keypair:Keypair",
-    "openstack:compute/serverGroup:ServerGroup",
-    "openstack:networking/network:Network",
-    "openstack:networking/router:Router",
-    "openstack:networking/routerInterface:RouterInterface",
-    "openstack:networking/subnet:Subnet",
-    "pulumi:index:Stash",
-)
-_IMAGE = "openstack:images/image:Image"
-_HOST_KEY = "stakeyard:index:HostKey"
-_CHECKS = "stakeyard:index:FleetChecks"
+_ADDRESSES = (*_KEPT, FLOATING_IP_ASSOCIATION)
+_FIREWALL = (SECURITY_GROUP, RULE)
+_SITE = (KEYPAIR, SERVER_GROUP, NETWORK, ROUTER, ROUTER_INTERFACE, SUBNET, STASH)
 _HOST_FIREWALL = frozenset({"stakeyard_ports", "stakeyard_egress", "stakeyard_operator_ranges"})
 """Variables of which a host's firewall is made."""
 _HARMLESS = frozenset({"stakeyard_peers", "stakeyard_volumes"})
@@ -78,7 +84,7 @@ def _of(types: str | tuple[str, ...], *operations: str) -> Callable[[Change, Abo
 
 
 def _keys(change: Change, about: About) -> bool:
-    return bool(about.key_volume) and change.type in (_VOLUME, _ATTACHMENT) and change.name == about.key_volume
+    return bool(about.key_volume) and change.type in (VOLUME, ATTACHMENT) and change.name == about.key_volume
 
 
 def _only_grows(change: Change) -> bool:
@@ -97,7 +103,7 @@ def _added(types: str | tuple[str, ...]) -> Callable[[Change, About], bool]:
 
 def _again(change: Change) -> Iterator[str]:
     """What differs of software that is there already."""
-    if change.type == opened.CONVERGENCE and change.operation != "create":
+    if change.type == CONVERGENCE and change.operation != "create":
         yield from (difference.path for difference in change.differences)
 
 
@@ -124,39 +130,39 @@ def _unprotects(change: Change, _about: About) -> bool:
 
 
 ROWS = (
-    Row("server-new", "a server is made for a new node", _new(_SERVER), review=False, signer=True),
+    Row("server-new", "a server is made for a new node", _new(SERVER), review=False, signer=True),
     Row(
         "server-again",
         "a server is made for a node that is there",
-        _added(_SERVER),
+        _added(SERVER),
         review=True,
         signer=True,
         down="server",
     ),
-    Row("server-replaced", "a server is replaced", _of(_SERVER, "replace"), review=True, signer=True, down="server"),
-    Row("server-gone", "a server is deleted", _of(_SERVER, "delete"), review=True, signer=True, down="end"),
-    Row("server-changed", "a server is changed in place", _of(_SERVER, "update"), review=True, signer=True),
+    Row("server-replaced", "a server is replaced", _of(SERVER, "replace"), review=True, signer=True, down="server"),
+    Row("server-gone", "a server is deleted", _of(SERVER, "delete"), review=True, signer=True, down="end"),
+    Row("server-changed", "a server is changed in place", _of(SERVER, "update"), review=True, signer=True),
     Row("keys", "a key volume or its attachment, whatever is done to it", _keys, review=True, signer=True),
-    Row("volume-new", "a volume is made for a new node", _new(_VOLUME), review=False),
-    Row("volume-again", "a volume is made for a node that is there", _added(_VOLUME), review=True),
-    Row("volume-lost", "a volume is replaced or deleted", _of(_VOLUME, "replace", "delete"), review=True, down="data"),
+    Row("volume-new", "a volume is made for a new node", _new(VOLUME), review=False),
+    Row("volume-again", "a volume is made for a node that is there", _added(VOLUME), review=True),
+    Row("volume-lost", "a volume is replaced or deleted", _of(VOLUME, "replace", "delete"), review=True, down="data"),
     Row(
         "volume-grows",
         "nothing but the size of a volume is changed",
-        lambda change, about: _of(_VOLUME, "update")(change, about) and _only_grows(change),
+        lambda change, about: _of(VOLUME, "update")(change, about) and _only_grows(change),
         review=False,
     ),
     Row(
         "volume-changed",
         "something of a volume other than its size is changed",
-        lambda change, about: _of(_VOLUME, "update")(change, about) and not _only_grows(change),
+        lambda change, about: _of(VOLUME, "update")(change, about) and not _only_grows(change),
         review=True,
     ),
-    Row("attached", "a volume is attached that was not", _of(_ATTACHMENT, "create"), review=False),
+    Row("attached", "a volume is attached that was not", _of(ATTACHMENT, "create"), review=False),
     Row(
         "attachment",
         "a volume is attached elsewhere or no more",
-        _of(_ATTACHMENT, "update", "replace", "delete"),
+        _of(ATTACHMENT, "update", "replace", "delete"),
         review=True,
         down="restart",
     ),
@@ -171,7 +177,8 @@ ROWS = (
         "address",
         "a port or a floating address is changed, or a floating address is associated anew or no more",
         lambda change, about: (
-            _of(_KEPT, "update")(change, about) or _of(_ASSOCIATION, "update", "replace", "delete")(change, about)
+            _of(_KEPT, "update")(change, about)
+            or _of(FLOATING_IP_ASSOCIATION, "update", "replace", "delete")(change, about)
         ),
         review=True,
         down="restart",
@@ -192,12 +199,12 @@ ROWS = (
         _of(_SITE, "update", "replace", "delete"),
         review=True,
     ),
-    Row("image", "an image is uploaded or deleted", _of(_IMAGE), review=False),
-    Row("software-new", "the roles are applied to a new node", _new(opened.CONVERGENCE), review=False, signer=True),
+    Row("image", "an image is uploaded or deleted", _of(IMAGE), review=False),
+    Row("software-new", "the roles are applied to a new node", _new(CONVERGENCE), review=False, signer=True),
     Row(
         "software-again",
         "the roles are applied to a node that is there as if it were new",
-        _added(opened.CONVERGENCE),
+        _added(CONVERGENCE),
         review=True,
         signer=True,
         down="restart",
@@ -205,7 +212,7 @@ ROWS = (
     Row(
         "software",
         "the roles are applied again",
-        _of(opened.CONVERGENCE, "update"),
+        _of(CONVERGENCE, "update"),
         review=False,
         signer=True,
         down="restart",
@@ -225,13 +232,13 @@ ROWS = (
     Row(
         "software-moves",
         "the node is retired where it is, and its roles are applied to another server",
-        _of(opened.CONVERGENCE, "replace"),
+        _of(CONVERGENCE, "replace"),
         review=True,
         signer=True,
     ),
-    Row("software-gone", "the node is retired", _of(opened.CONVERGENCE, "delete"), review=True, signer=True),
-    Row("host-key", "the pinned host key follows its server", _of(_HOST_KEY), review=False),
-    Row("checks", "the checks of several nodes together run", _of(_CHECKS), review=False),
+    Row("software-gone", "the node is retired", _of(CONVERGENCE, "delete"), review=True, signer=True),
+    Row("host-key", "the pinned host key follows its server", _of(HOST_KEY), review=False),
+    Row("checks", "the checks of several nodes together run", _of(FLEET_CHECKS), review=False),
     Row("unprotected", "the protection of something is lifted", _unprotects, review=True),
     Row(
         "protected",

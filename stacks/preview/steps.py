@@ -13,11 +13,11 @@ from typing import Any
 
 from stacks.preview import opened
 from stacks.preview.model import PROTECT, Change, Difference, Operation
+from stacks.type_tokens import CONVERGENCE, NODE
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How Pulumi writes a value that only the update will know (pkg/resource/plugin/rpc.go)."""
 KNOWN_LATER = "(known after the update)"
-NODE = "stakeyard:index:Node"
 MASKED = "[secret]"
 """How Pulumi writes a secret."""
 
@@ -157,7 +157,7 @@ def change(step: Step) -> Change:
 
 
 def _passages(step: Step) -> Iterator[Difference]:
-    if step.type == opened.CONVERGENCE and step.operation in ("create", "delete"):
+    if step.type == CONVERGENCE and step.operation in ("create", "delete"):
         return  # a host's firewall comes and goes with it
     old, new = step.passages or (step.old_inputs, step.inputs)
     for path, before, after in opened.differing(step.type, old, new, UNKNOWN):
