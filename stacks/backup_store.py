@@ -17,7 +17,7 @@ from typing import Protocol
 from stacks.backup import Snapshot, check_encrypted, description, snapshot
 from stacks.errors import StakeyardError
 from stacks.fleet_backup import Backup, DirectoryRepository
-from stacks.text import last_line
+from stacks.text import last_line, refused
 
 RESTIC_SECONDS = 600
 _TAG = "stakeyard-"
@@ -44,21 +44,37 @@ class Directory:
 
     def snapshots(self, node: str) -> list[Snapshot]:
         """See `Repository`; a file without its description was not added to the end."""
-        return [
-            snapshot(file.stem, file.read_bytes())
-            for file in sorted((self.path / node).glob("*/*.json"))
-            if file.with_suffix(".age").exists()
-        ]
+        try:
+            # Not a glob, which takes a folder that may not be read for an empty one.
+            there = [entry.name for entry in self.path.iterdir()]
+            sets = list((self.path / node).iterdir()) if node in there else []
+            files = sorted(file for found in sets if found.is_dir() for file in found.iterdir())
+            return [
+                snapshot(file.stem, file.read_bytes())
+                for file in files
+                if file.suffix == ".json" and file.with_suffix(".age").exists()
+            ]
+        except OSError as error:
+            raise StakeyardError(
+                f"backup.repository: {error.filename or self.path} cannot be read ({refused(error)}), so it is not "
+                f"known which backups of {node} there are: mount or make that folder, or let this user read it."
+            ) from None
 
     def add(self, found: Snapshot, encrypted: bytes) -> None:
         """See `Repository`."""
         check_encrypted(found, encrypted)
         place = self._place(found)
-        if place.with_suffix(".json").exists():
-            return
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(place.with_suffix(".age"), encrypted)
-        _write(place.with_suffix(".json"), description(found))
+        try:
+            if place.with_suffix(".json").exists():
+                return
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(place.with_suffix(".age"), encrypted)
+            _write(place.with_suffix(".json"), description(found))
+        except OSError as error:
+            raise StakeyardError(
+                f"backup {found.name} of {found.node} cannot be kept in {place.parent} ({refused(error)}): make room, "
+                "or let this user write there."
+            ) from None
 
     def read(self, wanted: Snapshot) -> bytes:
         """See `Repository`."""

@@ -13,6 +13,7 @@ from rich.console import Console
 from images.lab.cli import app as lab_app
 from stacks import overview, prepare, recovery
 from stacks.errors import StakeyardError
+from stacks.failures import FAILURES, sentence
 from stacks.pulumi_command import CHANGING, makes_fleet, subcommand
 from stacks.rebuild import Fence, Request
 from stacks.workspace import Workspace, help_of_pulumi
@@ -106,11 +107,17 @@ def table(stack: Stack = "lab") -> None:
 
 
 @app.command("recover")
-def recover(stack: Stack = "lab") -> None:
+def recover(
+    stack: Stack = "lab",
+    *,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="No update of the stack runs on another machine either: I have looked.")
+    ] = False,
+) -> None:
     """After an update that was killed: unlock the stack and remove what it had begun to make."""
     workspace = Workspace(stack)
     workspace.prepare()
-    recovery.recover(workspace, console.print)
+    recovery.recover(workspace, console.print, alone=alone)
 
 
 @app.command("rebuild")
@@ -258,11 +265,11 @@ def artifact_prefetch(kind: Annotated[str, typer.Argument(help="Kind of node, as
 
 
 def main() -> None:
-    """Entry point: an error of ours is one sentence on standard error and status 1."""
+    """Entry point: what stops a command is one sentence on standard error and status 1."""
     try:
         app()
-    except StakeyardError as error:
-        print(f"stakeyard: {error}", file=sys.stderr)
+    except FAILURES as error:
+        print(f"stakeyard: {sentence(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -142,8 +142,10 @@ def retire_signer(host: Host, inputs: Mapping[str, Any], report: Report) -> None
                 raise StakeyardError(last_line(answer.stderr))
             variables = {**inputs["variables"], "stakeyard_claim": signing.held(inputs, cloud)}
             secret = inputs["secret_variables"]
-            converge(host, roles, variables, report.progress, entry="retire", secret=secret, opened=opened)
             kept = repository(Backup.model_validate(inputs["backup"])) if inputs.get("backup") else None
+            if kept:
+                kept.snapshots(inputs["name"])  # a repository that cannot be read is no reason to stop a client
+            converge(host, roles, variables, report.progress, entry="retire", secret=secret, opened=opened)
             if kept:
                 backup_fetch.fetch(opened, inputs["name"], kept, report.progress)
         signing.retired(inputs, cloud)

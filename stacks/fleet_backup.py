@@ -32,7 +32,7 @@ class DirectoryRepository(Model):
     """A directory of the control machine, or one that it mounts."""
 
     type: Literal["directory"] = Field(description="`directory`: files in a directory.")
-    path: KeyPath = Field(description="The directory; made where it is missing.")
+    path: KeyPath = Field(description="The directory; make it before the first backup.")
 
 
 class ResticRepository(Model):

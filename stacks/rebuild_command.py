@@ -68,6 +68,7 @@ def back_up(workspace: Workspace, node: str, console: Console) -> None:
     assert kept is not None  # noqa: S101 - there is a `backup`
     # Both stop and start the client: what retires the node at the same time would not know that it runs again.
     with workspace.lock():
+        kept.snapshots(node)  # a repository that cannot be read is no reason to stop a client
         inputs = plain(target(exported(workspace, secrets=True), node).inputs)
         host = host_of(inputs, inputs)
         with session([host]) as opened:

@@ -4,10 +4,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from openstack.exceptions import ConflictException, NotFoundException
 
@@ -15,7 +14,6 @@ from stacks import recovery, remote, role_library, signing
 from stacks.backup import Content, Snapshot, open_backup
 from stacks.backup_store import Repository, read_identity
 from stacks.catalogue import Catalogue
-from stacks.cloud_login import CLOUD_ERRORS, connect
 from stacks.errors import StakeyardError
 from stacks.exported import exported
 from stacks.fleet_models import Fleet
@@ -24,7 +22,6 @@ from stacks.rebuild_state import Target, target
 from stacks.signer import VolumeView
 from stacks.signer_cloud import SignerCloud
 from stacks.ssh import session
-from stacks.text import last_line
 from stacks.workspace import Workspace
 
 DUTY_EPOCHS = 2
@@ -43,16 +40,10 @@ USABLE = ("available", "reserved", "attaching", "detaching", "in-use", "maintena
 class OpenStack(SignerCloud):
     """A `stacks.rebuild_seams.Cloud`."""
 
-    def __init__(self, cloud: str, connection: Any = None) -> None:
-        """`cloud` is an entry of clouds.yaml; tests give a connection."""
-        self._rebuild = connection or connect(cloud)
-        self._named = cloud
-        super().__init__(cloud, self._rebuild)
-
     def created(self, server: str) -> float | None:
         """See `Cloud`."""
         try:
-            text = self._tell(lambda: self._rebuild.compute.get_server(server)).created_at
+            text = self._ask(lambda: self._connection.compute.get_server(server)).created_at
         except NotFoundException:
             return None
         return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC).timestamp()
@@ -60,7 +51,7 @@ class OpenStack(SignerCloud):
     def volume(self, volume: str) -> VolumeView | None:  # type: ignore[override]
         """See `Cloud`: unlike a signer's claim, a rebuild must know whether the volume is lost."""
         try:
-            status = str(self._tell(lambda: self._rebuild.block_storage.get_volume(volume)).status)
+            status = str(self._ask(lambda: self._connection.block_storage.get_volume(volume)).status)
         except NotFoundException:
             return None
         if status not in USABLE:
@@ -71,30 +62,22 @@ class OpenStack(SignerCloud):
         return super().volume(volume)
 
     def stop(self, server: str) -> None:
-        """See `Cloud`; one that cannot be stopped as it is stays so, which the next look shows."""
-        try:
-            self._tell(lambda: self._rebuild.compute.stop_server(server))
-        except (NotFoundException, ConflictException):
-            return
+        """See `Cloud`."""
+
+        def shut_off() -> None:
+            with suppress(ConflictException):  # one that cannot be stopped as it is stays so, as the next look shows
+                self._connection.compute.stop_server(server)
+
+        with suppress(NotFoundException):
+            self._ask(shut_off)
 
     def delete(self, server: str) -> None:
         """See `Cloud`."""
-        self._tell(lambda: self._rebuild.compute.delete_server(server, ignore_missing=True))
+        self._ask(lambda: self._connection.compute.delete_server(server, ignore_missing=True))
 
     def detach(self, server: str, volume: str) -> None:
         """See `Cloud`."""
-        self._tell(lambda: self._rebuild.compute.delete_volume_attachment(server, volume, ignore_missing=True))
-
-    def _tell(self, question: Callable[[], Any]) -> Any:
-        try:
-            return question()
-        except (NotFoundException, ConflictException):
-            raise
-        except CLOUD_ERRORS as error:
-            raise StakeyardError(
-                f"cloud {self._named} does not do as asked ({last_line(str(error))}): nothing is known of the server, "
-                "so nothing is done; try again when it answers."
-            ) from None
+        self._ask(lambda: self._connection.compute.delete_volume_attachment(server, volume, ignore_missing=True))
 
 
 class Stack:
@@ -109,8 +92,9 @@ class Stack:
         return target(exported(self._workspace), node)
 
     def recover(self) -> None:
-        """See `Pulumi`."""
-        recovery.recover(self._workspace, self._report)
+        """See `Pulumi`. A lock alone may be that of somebody else; one that was left stops Pulumi itself."""
+        if not self._workspace.shared or recovery.interrupted(exported(self._workspace)):
+            recovery.recover(self._workspace, self._report)
 
     def refresh(self, resources: Sequence[str]) -> None:
         """See `Pulumi`."""

@@ -105,17 +105,30 @@ def deletion_order(pending: Iterable[Pending]) -> list[Pending]:
     return sorted(pending, key=rank)
 
 
-def recover(workspace: Workspace, report: Callable[[str], object]) -> int:
+def interrupted(deployment: Mapping[str, Any]) -> bool:
+    """Whether a `pulumi stack export` has operations that were begun and never ended."""
+    return bool(deployment["deployment"].get("pending_operations"))
+
+
+def recover(workspace: Workspace, report: Callable[[str], object], *, alone: bool = False) -> int:
     """Unlock the stack, remove what its interrupted update left in the cloud; returns how many objects.
 
-    Raises StakeyardError when an update still runs, the state cannot be read or written, the cloud does not answer, or
-    an object cannot safely be removed.
+    `alone` is the operator's word that no update of the stack runs anywhere. It is asked for where another machine can
+    reach the state: its running update looks like one that was killed, and what it is making would be deleted.
+
+    Raises StakeyardError without that word, when an update of this checkout still runs, the state cannot be read or
+    written, the cloud does not answer, or an object cannot safely be removed.
     """
+    if workspace.shared and not alone:
+        raise StakeyardError(
+            f"others can update stack {workspace.stack} too, and what an update of theirs is making would be deleted: "
+            f"see that none runs, then `stakeyard recover --stack {workspace.stack} --alone`."
+        )
     with workspace.lock():
         workspace.pulumi("cancel", "--yes", capture=True)  # fails when there is no lock, which is what we want
         text = exported_text(workspace)
         deployment = json.loads(text)
-        if not deployment["deployment"].get("pending_operations"):
+        if not interrupted(deployment):
             report("Nothing was interrupted.")
             return 0
         removed = 0

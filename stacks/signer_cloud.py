@@ -85,6 +85,6 @@ class SignerCloud:
             raise
         except CLOUD_ERRORS as error:
             raise StakeyardError(
-                f"cloud {self._cloud} does not answer ({last_line(str(error))}): nothing is known of the signer's "
-                "server, so nothing is done; try again when it does."
+                f"cloud {self._cloud} does not do as asked ({last_line(str(error))}): nothing is known of the signer's "
+                "server, so nothing more is done; put that right, then try again."
             ) from None

@@ -59,6 +59,20 @@ class Workspace:
         """A project without a program, for the commands of Pulumi that look only at a stack and its config file."""
         return self.state / "project"
 
+    @property
+    def _own_backend(self) -> str:
+        """Where the state is unless the operator says otherwise.
+
+        Without `metadata=skip`, each file of the state has a second one beside it that is not written in one step: an
+        update killed at that moment would leave a state that cannot be read.
+        """
+        return f"file://{self.state}/backend?metadata=skip"
+
+    @property
+    def shared(self) -> bool:
+        """Whether others may update the stack too, from checkouts that our lock does not reach."""
+        return os.environ.get("PULUMI_BACKEND_URL", self._own_backend) != self._own_backend
+
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """Variables for Pulumi and its plugins, on top of `base` (default: this process')."""
         env = dict(os.environ if base is None else base)
@@ -72,9 +86,7 @@ class Workspace:
         tools.install_plugin(binaries, Path(env["PULUMI_HOME"]))
         # The plugin is in the Pulumi home now; taken from PATH it would cost a warning at every command.
         env.setdefault("PULUMI_IGNORE_AMBIENT_PLUGINS", "true")
-        # Without `metadata=skip`, each file of the state has a second one beside it that is not written in one step: an
-        # update killed at that moment would leave a state that cannot be read.
-        env.setdefault("PULUMI_BACKEND_URL", f"file://{self.state}/backend?metadata=skip")
+        env.setdefault("PULUMI_BACKEND_URL", self._own_backend)
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & env.keys():
             env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file(self.state))
         env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import pulumi
 import pulumi_policy as pack
 
+from stacks import configuration
 from stacks.catalogue import load_catalogue
 from stacks.errors import StakeyardError
 from stacks.fleet import load_fleet
@@ -34,7 +34,7 @@ Report = Callable[..., None]
 def context() -> Context:
     """The fleet of the stack that is previewed. Raises `StakeyardError` where its stack file is refused."""
     catalogue = load_catalogue()
-    fleet = load_fleet(pulumi.Config("stakeyard").require_object("fleet"), catalogue)
+    fleet = load_fleet(configuration.fleet(), catalogue)
     return Context(fleet, catalogue, datetime.now(UTC).date())
 
 

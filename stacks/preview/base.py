@@ -19,7 +19,7 @@ class Base:
 
     commit: str = ""
     checkout: Checkout | None = None
-    """None also where the revision has no such stack."""
+    """None also where the revision has no such stack, or a stack file that cannot be read."""
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     """What differs beside the fleet."""
@@ -42,7 +42,12 @@ def find(head: Checkout, reference: str | None, stack: str, scratch: Path) -> Ba
     if not (directory / "stacks" / f"Pulumi.{stack}.yaml").exists():
         note = f"Revision {commit[:12]} has no stack {stack}: everything is new."
         return Base(commit, None, (note,), shaping.findings(files, (), stack))
-    found = checkout.read(directory, stack, scratch / "keys")
+    try:
+        found = checkout.read(directory, stack, scratch / "keys")
+    except StakeyardError as error:
+        # The pull request that mends such a file must be one that can be previewed.
+        note = f"The stack file of revision {commit[:12]} cannot be read, so everything is shown as new: {error}"
+        return Base(commit, None, (note,), (*shaping.findings(files, (), stack), unread(stack)))
     keys = shaping.beside_the_fleet(found.document, head.document)
     return Base(commit, found, (), shaping.findings(files, keys, stack))
 
@@ -84,10 +89,13 @@ def in_force(fleet: Fleet, base: Base, known: Known, lifted: bool) -> Fleet | No
 
 def unreadable(base: Base, known: Known, stack: str) -> tuple[Finding, ...]:
     """A warning where there is a base whose fleet nothing could be compared with."""
-    if base.checkout is None or known.fleet:
-        return ()
+    return () if base.checkout is None or known.fleet else (unread(stack),)
+
+
+def unread(stack: str) -> Finding:
+    """The warning that a base's fleet could not be compared with."""
     sentence = (
         "the fleet of the base is none to this revision, so that policies, limits and flags could not be compared with "
         "it: compare them yourself."
     )
-    return (Finding(UNREADABLE, "warning", f"stacks/Pulumi.{stack}.yaml", sentence),)
+    return Finding(UNREADABLE, "warning", f"stacks/Pulumi.{stack}.yaml", sentence)

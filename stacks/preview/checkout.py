@@ -32,10 +32,11 @@ def resolve(repository: Path, reference: str) -> str:
     """The commit that `reference` names. Raises StakeyardError where there is none."""
     found = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
     if found.returncode != 0:
-        raise StakeyardError(
-            f"--base {reference}: this repository has no such revision: fetch it first, with its history where the "
-            "clone is a shallow one."
+        # Of a revision that is not there git says nothing; of a repository that it may not read, why.
+        missing = (
+            "this repository has no such revision: fetch it first, with its history where the clone is a shallow one."
         )
+        raise StakeyardError(f"--base {reference}: {last_line(found.stderr.decode(errors='replace'), missing)}")
     return found.stdout.decode().strip()
 
 

@@ -60,9 +60,9 @@ def run(request: Request, console: Console, policies: Policies | None = None, lo
         found = preview(request, policies or Judged(), look)
     except StakeyardError as error:
         sentence = scrub(str(error))
+        console.print(f"stakeyard: {sentence}", style="red", markup=False, highlight=False)
         if request.out:
             report.write_failure(request.stack, sentence, request.out, request.stack_file)
-        console.print(f"stakeyard: {sentence}", style="red", markup=False, highlight=False)
         return Verdict.FAILED
     clean = risk.ordered(scrubbed(found))
     if request.out:

@@ -38,7 +38,7 @@ _CLOUDS = {
 
 
 def marker(stack: str) -> str:
-    """The comment's first line, by which it is found again."""
+    """The comment's first line, for who posts it by other means than `ci/publish.py`, which has a marker of its own."""
     return f"{_MARK}{re.sub('[^A-Za-z0-9_.]+', '-', stack).strip('-')} -->"
 
 

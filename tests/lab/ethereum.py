@@ -82,6 +82,7 @@ def stack_file(
     fleet["nodes"] = {name: node for name, node in made.items() if validators or name.startswith("eth-")}
     fleet["waves"] = [["eth-1", "eth-2"]] + ([["validator-1", "validator-2"]] if validators else [])
     identity = directory / "identity.txt"
+    (directory / "backups").mkdir(exist_ok=True)
     fleet["backup"] = {
         "recipients": [str(pyrage.x25519.Identity.from_str(identity.read_text().strip()).to_public())],
         "identity_file": str(identity),

@@ -328,7 +328,34 @@ def restic(directory: Path) -> Restic:
 
 @pytest.fixture(params=["directory", "restic"])
 def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Repository:
-    return restic(tmp_path) if request.param == "restic" else Directory(tmp_path / "repository")
+    return restic(tmp_path) if request.param == "restic" else directory(tmp_path)
+
+
+def directory(place: Path) -> Directory:
+    (place / "repository").mkdir()
+    return Directory(place / "repository")
+
+
+def test_a_directory_that_is_not_there_or_cannot_be_read_is_not_empty(node: Node, tmp_path: Path) -> None:
+    """As where the disk of the backups is not mounted: `no backup` would let a key start without its history."""
+    gone = Directory(tmp_path / "gone")
+    sentence = r"^backup.repository: .*/gone cannot be read \(no such file or directory\), so it is not known which"
+    with pytest.raises(StakeyardError, match=sentence):
+        gone.snapshots("validator-1")
+    repository = directory(tmp_path)
+    repository.add(*node.take())
+    (description,) = repository.path.glob("*/*/*.json")
+    description.unlink()
+    description.mkdir()
+    with pytest.raises(StakeyardError, match=r"is a directory\), so it is not known which backups of validator-1"):
+        repository.snapshots("validator-1")
+
+
+def test_a_directory_that_takes_nothing_is_named(node: Node, tmp_path: Path) -> None:
+    repository = directory(tmp_path)
+    (repository.path / "validator-1").write_text("a file in the way")
+    with pytest.raises(StakeyardError, match=r"of validator-1 cannot be kept in .*/repository/validator-1/"):
+        repository.add(*node.take())
 
 
 def test_a_repository_gives_back_what_it_was_given(node: Node, repository: Repository) -> None:
@@ -349,7 +376,7 @@ def test_a_repository_takes_nothing_in_that_is_not_what_was_described(node: Node
 
 
 def test_a_file_that_was_changed_or_lost_in_the_directory_is_refused(node: Node, tmp_path: Path) -> None:
-    repository = Directory(tmp_path / "repository")
+    repository = directory(tmp_path)
     found, encrypted = node.take()
     repository.add(found, encrypted)
     (file,) = repository.path.glob("*/*/*.age")

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from subprocess import CalledProcessError
 from types import SimpleNamespace
 
 import pytest
@@ -53,6 +54,36 @@ def test_a_path_that_will_not_do_is_refused(
     )
     assert not (tmp_path / "new").exists()
     assert re.fullmatch(expected.replace("FILE", str(file)), said), said
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (PermissionError(13, "Permission denied", "/x/.state"), "/x/.state: permission denied; see that this user"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (TimeoutError("processes of control group lab do not end"), "processes of control group lab do not end"),
+        (
+            CalledProcessError(32, ["umount", "/x y"], stderr="target is busy\n"),
+            "`umount '/x y'` failed: target is busy",
+        ),
+        (CalledProcessError(1, "nft list", b"", b""), "`nft list` failed: no answer"),
+    ],
+)
+def test_what_the_machine_refuses_is_a_sentence_too(
+    error: Exception, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "Workspace", fail)
+    assert refusal(monkeypatch, capsys, "recover").startswith(expected)
+
+
+def test_a_mistake_of_ours_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "Workspace", lambda *_: {}["nothing"])
+    monkeypatch.setattr(sys, "argv", ["stakeyard", "recover"])
+    with pytest.raises(KeyError):
+        cli.main()
 
 
 @pytest.mark.parametrize("arguments", ["--help", "up --help", "--stack nope up -h"])

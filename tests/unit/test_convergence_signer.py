@@ -21,7 +21,12 @@ INPUTS: dict[str, Any] = {
     "roles": ["host", "ethereum_validator"], "variables": {}, "secret_variables": [], "throwaway": False,
     "units": ["ethereum-validator.service"], "signer": {"kind": "ethereum_validator", "volume_id": "vol"},
 }  # fmt: skip
-BACKUP = {"recipients": ["age1" + "q" * 58], "repository": {"type": "directory", "path": "/srv/backups"}}
+
+
+def backup(directory: Path) -> dict[str, Any]:
+    return {"recipients": ["age1" + "q" * 58], "repository": {"type": "directory", "path": str(directory)}}
+
+
 SENTENCE = "could not be retired .* and its server counts as alive"
 
 
@@ -75,10 +80,16 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
-def test_its_last_backup_is_fetched_before_its_claim_is_free(world: World) -> None:
-    world.retire(backup=BACKUP)
+def test_a_client_is_not_stopped_for_a_backup_that_has_no_place(world: World, tmp_path: Path) -> None:
+    with pytest.raises(StakeyardError, match=rf"{SENTENCE[:24]}.*/gone cannot be read"):
+        world.retire(backup=backup(tmp_path / "gone"))
+    assert world.done == []
+
+
+def test_its_last_backup_is_fetched_before_its_claim_is_free(world: World, tmp_path: Path) -> None:
+    world.retire(backup=backup(tmp_path))
     assert world.done == ["retire of ethereum_validator", "backups of v1 fetched", "released in the cloud"]
-    assert world.kept == Directory(Path("/srv/backups"))
+    assert world.kept == Directory(tmp_path)
     assert world.warnings == []
 
 
@@ -95,18 +106,22 @@ TROUBLE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", TROUBLE)
-def test_a_signer_in_trouble_keeps_its_claim_while_its_server_may_be_alive(world: World, case: str) -> None:
+def test_a_signer_in_trouble_keeps_its_claim_while_its_server_may_be_alive(
+    world: World, case: str, tmp_path: Path
+) -> None:
     vars(world).update(TROUBLE[case])
     with pytest.raises(StakeyardError, match=SENTENCE):
-        world.retire(backup=BACKUP)
+        world.retire(backup=backup(tmp_path))
     assert "released in the cloud" not in world.done
 
 
 @pytest.mark.parametrize("case", TROUBLE)
 @pytest.mark.parametrize("excuse", [{"throwaway": True}, {"runs": False}])
-def test_its_claim_then_moves_only_on_evidence(world: World, case: str, excuse: dict[str, bool]) -> None:
+def test_its_claim_then_moves_only_on_evidence(
+    world: World, case: str, excuse: dict[str, bool], tmp_path: Path
+) -> None:
     vars(world).update(TROUBLE[case])
     world.runs = excuse.get("runs", True)
-    world.retire(backup=BACKUP, throwaway=excuse.get("throwaway", False))
+    world.retire(backup=backup(tmp_path), throwaway=excuse.get("throwaway", False))
     assert "released in the cloud" not in world.done
     assert "its claim moves only on evidence" in world.warnings[0]

@@ -49,19 +49,23 @@ def fleet(tmp_path: Path) -> dict[str, Any]:
     return found
 
 
-def environment(fleet: Mapping[str, Any]) -> dict[str, str]:
-    """What the engine gives the pack."""
-    config = json.dumps({"stakeyard:fleet": json.dumps(fleet)})
+def environment(fleet: Mapping[str, Any], file: Path | None) -> dict[str, str]:
+    """What the engine gives the pack; a large fleet is handed over in a file."""
+    if file:
+        file.write_text(json.dumps(fleet))
+    config = json.dumps({"stakeyard:fleetFile": str(file)} if file else {"stakeyard:fleet": json.dumps(fleet)})
     stack = {"PULUMI_CONFIG": config, "PULUMI_PROJECT": "stakeyard", "PULUMI_STACK": "x", "PULUMI_DRY_RUN": "true"}
     path = f"{REPOSITORY / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, **stack, "PATH": path}
 
 
 @contextmanager
-def serving(fleet: Mapping[str, Any]) -> Iterator[analyzer_pb2_grpc.AnalyzerStub]:
+def serving(fleet: Mapping[str, Any], file: Path | None = None) -> Iterator[analyzer_pb2_grpc.AnalyzerStub]:
     """The pack, started as the engine starts it."""
     command = [str(STARTER), "127.0.0.1:1", "."]
-    with subprocess.Popen(command, cwd=PACK, env=environment(fleet), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=PACK, env=environment(fleet, file), stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout
             port = int(process.stdout.readline())
@@ -104,6 +108,11 @@ def test_a_resource_that_breaks_a_rule_is_refused_before_it_is_made(fleet: dict[
         assert found.policyName == "protected"
         assert not analyzed(stub, PORT, {}, protect=True)
         assert not analyzed(stub, RULE, {**SSH, "remoteIpPrefix": "203.0.113.0/28"}, protect=False)
+
+
+def test_a_fleet_too_large_for_the_configuration_is_judged_too(fleet: dict[str, Any], tmp_path: Path) -> None:
+    with serving(fleet, tmp_path / "fleet.json") as stub:
+        assert [found.policyName for found in analyzed(stub, RULE, WORLD, protect=False)] == ["open-administration"]
 
 
 def test_a_waived_finding_is_not_reported(fleet: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What is in force until a change has been looked at, and what is said where it is not known."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,27 @@ def test_the_files_and_keys_that_differ_are_found_and_a_stack_that_is_not_there_
     assert other.checkout is None
     assert "has no stack other: everything is new." in other.notes[0]
     assert [each.rule for each in other.findings] == ["program-changed"]
+
+
+@pytest.mark.parametrize("broken", ["config: [", "config: {}\n"])
+def test_a_base_whose_file_is_broken_can_still_be_mended(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkout, "_image", lambda _directory: {})
+    repository = tmp_path / "repository"
+    (repository / "stacks").mkdir(parents=True)
+    file = repository / stack_file()
+    file.write_text(broken)
+    git(repository, "init", "--quiet", "--initial-branch=main")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message=Base")
+    file.write_text((HERE / "base.yaml").read_text())
+    found = base.find(checkout.read(repository, STACK, tmp_path / "keys"), "main", STACK, tmp_path / "scratch")
+    assert found.checkout is None
+    assert re.match(
+        r"The stack file of revision \w{12} cannot be read, so everything is shown as new: ", found.notes[0]
+    )
+    assert "base-unreadable" in [each.rule for each in found.findings]
 
 
 def test_a_fleet_that_this_revision_cannot_read_is_not_known() -> None:

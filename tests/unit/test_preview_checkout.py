@@ -24,3 +24,12 @@ def test_a_revision_with_a_link_to_outside_says_which_and_what_to_do(target: str
         f"revision {commit[:12]}: roles/own/link leads out of the repository: take it out of there, or name another "
         "revision after --base."
     )
+
+
+def test_a_revision_that_cannot_be_named_says_why(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    with pytest.raises(StakeyardError, match=r"^--base nope: this repository has no such revision: fetch it first"):
+        checkout.resolve(tmp_path, "nope")
+    (tmp_path / ".git" / "HEAD").unlink()
+    with pytest.raises(StakeyardError, match=r"^--base main: fatal: not a git repository"):
+        checkout.resolve(tmp_path, "main")

@@ -100,7 +100,9 @@ def test_a_backup_needs_someone_to_read_it(desk: Desk) -> None:
         rebuild_command.back_up(desk.workspace, "n1", desk.console)
 
 
-def test_a_backup_is_prepared_taken_and_fetched_in_this_order(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backup_is_prepared_taken_and_fetched_in_this_order(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done: list[str] = []
     found = [SimpleNamespace(name="a")]
     inputs = {
@@ -133,9 +135,14 @@ def test_a_backup_is_prepared_taken_and_fetched_in_this_order(desk: Desk, monkey
     monkeypatch.setattr(role_files, "with_entry", lambda roles, *_: roles[1:])
     monkeypatch.setattr(backup_fetch, "take", lambda *_: done.append("take"))
     monkeypatch.setattr(backup_fetch, "fetch", fetch)
-    desk.fleet.backup = Backup.model_validate(KEPT)
+    kept = tmp_path / "backups"
+    desk.fleet.backup = Backup.model_validate({**KEPT, "repository": {"type": "directory", "path": str(kept)}})
+    with pytest.raises(StakeyardError, match="/backups cannot be read"):
+        rebuild_command.back_up(desk.workspace, "n1", desk.console)
+    assert done == [], "a client stopped for nothing"
+    kept.mkdir()
     rebuild_command.back_up(desk.workspace, "n1", desk.console)
-    assert done == ["n1", "export ['signing']", "take", "fetch /srv/backups"]
+    assert done == ["n1", "export ['signing']", "take", f"fetch {kept}"]
     found.clear()
     with pytest.raises(StakeyardError, match="nothing new came of it"):
         rebuild_command.back_up(desk.workspace, "n1", desk.console)

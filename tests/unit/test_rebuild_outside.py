@@ -88,24 +88,31 @@ def test_what_the_cloud_does_not_know_is_lost_and_what_it_cannot_stop_stays() ->
     ],
 )
 def test_a_cloud_that_does_not_answer_is_no_evidence(ask: Callable[[OpenStack], object]) -> None:
-    with pytest.raises(StakeyardError, match="so nothing is done; try again when it"):
+    with pytest.raises(StakeyardError, match="so nothing more is done; put that right, then try again"):
         ask(OpenStack("lab", Connection(SDKException("gateway timeout"))))
+
+
+@pytest.mark.parametrize("ask", [lambda cloud: cloud.delete("s"), lambda cloud: cloud.detach("s", "v")])
+def test_a_server_that_is_locked_stops_the_rebuild_with_a_sentence(ask: Callable[[OpenStack], object]) -> None:
+    with pytest.raises(StakeyardError, match=r"^cloud lab does not do as asked .*is locked"):
+        ask(OpenStack("lab", Connection(ConflictException("instance s is locked"))))
 
 
 class Pulumi:
     """Stands for a workspace; remembers what Pulumi was told, and what it could read of what is to be restored."""
 
     stack = "lab"
+    shared = False
 
-    def __init__(self, returncode: int = 0) -> None:
-        self.returncode = returncode
+    def __init__(self, returncode: int = 0, state: str = "{}") -> None:
+        self.returncode, self.state = returncode, state
         self.told: list[tuple[str, ...]] = []
         self.restore: str | None = None
 
     def pulumi(self, *arguments: str, capture: bool = False) -> Any:
         self.told.append(arguments)
         self.restore = os.environ.get(signing.RESTORE)
-        return SimpleNamespace(returncode=self.returncode, stdout="{}", stderr="it is locked")
+        return SimpleNamespace(returncode=self.returncode, stdout=self.state, stderr="it is locked")
 
 
 def stack(workspace: Pulumi) -> Stack:
@@ -147,6 +154,18 @@ def test_a_recovery_is_the_one_of_the_command(monkeypatch: pytest.MonkeyPatch) -
     told = Pulumi()
     stack(told).recover()
     assert asked == [told]
+
+
+@pytest.mark.parametrize(("pending", "recovered"), [([], 0), ([{"type": "creating"}], 1)])
+def test_a_lock_in_a_shared_place_is_only_broken_for_what_was_interrupted(
+    pending: list[object], recovered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(recovery, "recover", lambda workspace, _: asked.append(workspace))
+    told = Pulumi(state=json.dumps({"deployment": {"pending_operations": pending}}))
+    told.shared = True
+    stack(told).recover()
+    assert len(asked) == recovered
 
 
 def world(directory: Path) -> World:

@@ -103,6 +103,7 @@ class FakeWorkspace:
     """Answers like Pulumi's CLI with a state on file."""
 
     stack = "lab"
+    shared = False
 
     def __init__(self, state: dict[str, Any], directory: Path) -> None:
         self.state = state
@@ -159,6 +160,14 @@ def port(
 
 
 Run = Callable[..., tuple[FakeWorkspace, FakeNetwork]]
+
+
+def test_what_others_may_be_making_is_left_until_the_operator_has_looked(tmp_path: Path) -> None:
+    workspace = FakeWorkspace(exported(), tmp_path)
+    workspace.shared = True
+    with pytest.raises(StakeyardError, match=r"see that none runs, then `stakeyard recover --stack lab --alone`\.$"):
+        recovery.recover(workspace, print)  # type: ignore[arg-type]
+    assert recovery.recover(workspace, print, alone=True) == 0  # type: ignore[arg-type]
 
 
 def test_an_orphan_goes_and_what_the_state_knows_stays(run: Run) -> None:

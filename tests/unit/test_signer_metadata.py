@@ -149,7 +149,7 @@ def test_a_holder_that_is_shut_off_but_attached_keeps_its_claim(monkeypatch: pyt
 
 def test_a_cloud_that_does_not_answer_is_no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     storage = Storage(**{VOLUME: {"metadata": held(OLD), "attachments": []}})
-    with pytest.raises(StakeyardError, match=r"^cloud here does not answer .* so nothing is done; try again"):
+    with pytest.raises(StakeyardError, match=r"^cloud here does not do as asked .* so nothing more is done"):
         take(cloud(storage, Compute(**{OLD: "timeout"}), monkeypatch), VOLUME, NEW, KEYS, print)
     assert storage.made[VOLUME].metadata == held(OLD)
 

@@ -104,6 +104,16 @@ def test_what_the_operator_has_set_wins(workspace: Workspace) -> None:
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in env
 
 
+def test_a_state_is_shared_where_another_checkout_can_reach_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not workspace.shared
+    monkeypatch.setenv("PULUMI_BACKEND_URL", workspace.environment({"PATH": "/bin"})["PULUMI_BACKEND_URL"])
+    assert not workspace.shared, "as `stakeyard env` sets it"
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://fleet")
+    assert workspace.shared
+
+
 def test_an_unknown_stack_names_those_that_are_there(workspace: Workspace) -> None:
     with pytest.raises(StakeyardError, match=r"there is no stack file .*Pulumi\.prod\.yaml: .* lab\.$"):
         Workspace("prod", directory=workspace.directory, state=workspace.state).prepare()
