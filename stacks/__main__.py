@@ -21,13 +21,16 @@ from stacks.resources import FleetChecks
 from stacks.site import Site
 from stacks.variables import Plan, plans
 
+RETRIES = 5
+"""How often the plugin asks again where a cloud says that it is asked too much (HTTP 429, with Retry-After)."""
+
 
 def deploy() -> None:
     """Declare everything that the stack file asks for."""
     catalogue = load_catalogue()
     fleet = load_fleet(configuration.fleet(), catalogue)
     planned = plans(fleet, catalogue)
-    cloud = openstack.Provider("cloud", cloud=fleet.cloud)
+    cloud = openstack.Provider("cloud", cloud=fleet.cloud, max_retries=RETRIES)
     site = Site(f"stakeyard-{pulumi.get_stack()}", fleet, catalogue, cloud)
     machines = roll_out(fleet, planned, site)
     verified = {kind: verify(kind, machines) for kind in sorted({node.kind for node in fleet.nodes.values()})}

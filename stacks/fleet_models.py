@@ -37,7 +37,8 @@ class Operators(Model):
         ),
     ]
     public_key_file: KeyPath = Field(
-        description="Path of the operators' public SSH key; it becomes the cloud's keypair."
+        description="Path of the operators' public SSH key, of the kind ed25519 (also on a hardware token) or RSA with "
+        "3072 bits or more; it becomes the cloud's keypair. Another key (not another comment) replaces every server."
     )
     private_key_file: KeyPath = Field(
         description="Path of the private half, readable by its owner only; it never leaves the control machine."
@@ -117,12 +118,16 @@ def _policy_alone(value: Any) -> Any:
 class Volume(Model):
     """A Cinder volume that outlives its server."""
 
-    size_gib: Count = Field(description="Size in GiB; at least what the kind asks for on its network.")
+    size_gib: Count = Field(
+        description="Size in GiB; at least what the kind asks for on its network. A larger one is taken up while the "
+        "node runs; none can become smaller."
+    )
     type: Token = Field(description="Volume type of the cloud. Open Telekom Cloud: SAS, GPSSD, SSD or ESSD.")
     metadata: dict[Token, Text] = Field(
         default_factory=dict,
-        description="Metadata of the volume. Open Telekom Cloud encrypts by `__system__encrypted: '1'` and "
-        "`__system__cmkid: <id of the KMS key>`, for the volume's whole life.",
+        description="Metadata that the volume is made with; what is written here later is not applied. Open Telekom "
+        "Cloud encrypts by `__system__encrypted: '1'` and `__system__cmkid: <id of the KMS key>`, for the volume's "
+        "whole life.",
     )
 
 
@@ -130,7 +135,11 @@ class RootVolume(Model):
     """A server's system disk as a volume: made from the image, and deleted with the server."""
 
     size_gib: Count = Field(description="Size in GiB; at least what the image needs.")
-    type: Token = Field(description="Volume type of the cloud.")
+    type: Token | None = Field(
+        default=None,
+        description="Volume type of the cloud; without it, the cloud's own choice. Naming one needs the compute API's "
+        "version 2.67 (OpenStack Stein).",
+    )
 
 
 class Node(Model):

@@ -13,6 +13,8 @@ from stacks.policy.rules import BY_ID
 OTC_EXTERNAL = "admin_external_net"
 OTC_ROOT_GIB = 10
 """What the cloud's Debian image asks for; its flavors have no disk of their own."""
+OTC_VOLUME_GIB = 10
+"""The smallest data disk of its Elastic Volume Service."""
 OTC_VOLUME_TYPES = ("SATA", "SAS", "GPSSD", "SSD", "ESSD", "co-p1", "uh-l1")
 
 
@@ -70,9 +72,17 @@ def _platform(fleet: Fleet) -> None:
         if group.policy != "anti-affinity":
             raise refusal(f"groups.{name}", f"Open Telekom Cloud has no {group.policy} groups; write anti-affinity.")
     _system_disks(fleet)
-    types = {path: volume.type for path, volume in _volumes(fleet)}
+    for path, volume in _volumes(fleet):
+        if volume.size_gib < OTC_VOLUME_GIB:
+            raise refusal(
+                f"{path}.size_gib",
+                f"{volume.size_gib} GiB is less than Open Telekom Cloud makes; use at least {OTC_VOLUME_GIB}.",
+            )
+    types: dict[str, str] = {path: volume.type for path, volume in _volumes(fleet)}
     types |= {
-        f"nodes.{name}.root_volume": node.root_volume.type for name, node in fleet.nodes.items() if node.root_volume
+        f"nodes.{name}.root_volume": node.root_volume.type
+        for name, node in fleet.nodes.items()
+        if node.root_volume and node.root_volume.type
     }
     for path, kind in types.items():
         if kind not in OTC_VOLUME_TYPES:

@@ -22,6 +22,10 @@ _KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{68}(?![A-Za-z0-9+/=])")
 _BLOCK = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
 
 
+WITHOUT_SLOT = (400, 403, 404, 405, 501)
+"""How a cloud says that a server, as it is or ever, has no password slot: then its console is the only path."""
+CONSOLE_LINES = 100_000
+"""How much of the console is asked for; more than a boot writes. Some clouds insist on a number."""
 NOTHING = "it has published nothing yet"
 
 
@@ -57,12 +61,15 @@ class CloudPaths:
     def metadata(self, server_id: str) -> str:
         """See `Paths`."""
         answer = self._compute.get(f"/servers/{server_id}/os-server-password")
+        if answer.status_code in WITHOUT_SLOT:
+            return ""
         answer.raise_for_status()
         return str(answer.json().get("password") or "")
 
     def console(self, server_id: str) -> str:
         """See `Paths`."""
-        answer = self._compute.post(f"/servers/{server_id}/action", json={"os-getConsoleOutput": {"length": None}})
+        asked = {"os-getConsoleOutput": {"length": CONSOLE_LINES}}
+        answer = self._compute.post(f"/servers/{server_id}/action", json=asked)
         if not answer.ok:
             raise NoConsoleError(refusal_in(answer))
         return str(answer.json().get("output") or "")

@@ -28,7 +28,7 @@ class Machine(pulumi.ComponentResource):
         super().__init__(NODE, name, None, pulumi.ResourceOptions(parent=site))
         kept = pulumi.ResourceOptions(parent=self, protect=not fleet.throwaway)
         port = self._port(name, node, site, kept)
-        volumes = self._volumes(name, node, site, kept, plan.signer["volume"] if plan.signer else None)
+        volumes = self._volumes(name, node, site, kept)
         address, reachable = self._address(name, fleet, site, port, kept)
         server = self._server(name, node, site, port, after)
         # By the time its key is known, the server has booted: a volume plugged in before can stop an early boot.
@@ -69,10 +69,11 @@ class Machine(pulumi.ComponentResource):
         )
 
     def _volumes(
-        self, name: str, node: Node, site: Site, opts: pulumi.ResourceOptions, signing: object
+        self, name: str, node: Node, site: Site, opts: pulumi.ResourceOptions
     ) -> dict[str, openstack.blockstorage.Volume]:
-        # The metadata of a key volume is where signers are registered (stacks/signer_cloud.py), not the stack file's.
-        registers = pulumi.ResourceOptions(ignore_changes=["metadata"])
+        # Metadata is the stack file's only when a volume is made: the cloud adds its own when it is attached, and a key
+        # volume's is where signers are registered (stacks/signer_cloud.py).
+        made_once = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["metadata"]))
         return {
             key: openstack.blockstorage.Volume(
                 f"{name}-{key}",
@@ -82,7 +83,7 @@ class Machine(pulumi.ComponentResource):
                 metadata=volume.metadata,
                 availability_zone=node.zone,
                 enable_online_resize=True,
-                opts=pulumi.ResourceOptions.merge(opts, registers) if key == signing else opts,
+                opts=made_once,
             )
             for key, volume in node.volumes.items()
         }
@@ -125,8 +126,9 @@ class Machine(pulumi.ComponentResource):
                     "destination_type": "volume",
                     "boot_index": 0,
                     "volume_size": root.size_gib,
-                    "volume_type": root.type,
                     "delete_on_termination": True,
+                    # Left away where it is not asked for: with it, the plugin speaks a newer version of the API.
+                    **({"volume_type": root.type} if root.type else {}),
                 }
             ]
             if root

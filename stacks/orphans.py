@@ -137,6 +137,8 @@ def _floating_ips(cloud: Any, inputs: Mapping[str, Any]) -> Iterable[Orphan]:
     description = inputs.get("description")
     if description:
         for ip in cloud.network.ips(description=description):
+            if ip.description != description or ip.project_id != cloud.current_project_id:
+                continue  # a cloud that does not know this filter gives all
             what = f"floating IP {ip.floating_ip_address}"
             yield Orphan(what, ip.id, ip.created_at, partial(cloud.network.delete_ip, ip))
 
@@ -176,7 +178,7 @@ FINDERS: dict[str, Callable[[Any, Mapping[str, Any]], Iterable[Orphan]]] = {
     SECURITY_GROUP: _named(
         lambda c, n: c.network.security_groups(name=n), lambda c, x: c.network.delete_security_group(x)
     ),
-    SERVER: _named(lambda c, n: c.compute.servers(name=f"^{n}$"), _delete_server),
+    SERVER: _named(lambda c, n: c.compute.servers(name=n), _delete_server),
     KEYPAIR: _named(lambda c, _n: c.compute.keypairs(), lambda c, x: c.compute.delete_keypair(x)),
     SERVER_GROUP: _named(lambda c, _n: c.compute.server_groups(), lambda c, x: c.compute.delete_server_group(x)),
     VOLUME: _named(lambda c, n: c.block_storage.volumes(name=n), _delete_volume),

@@ -51,7 +51,7 @@ RULES = (
     "An existing image without a pin: clouds replace images under one name.",
     "On Open Telekom Cloud (`platform: otc`): other networks than `admin_external_net`, other policies than "
     "`anti-affinity`, other volume types than its own, images that do not boot from disk, "
-    "nodes without a `root_volume`.",
+    "nodes without a `root_volume`, volumes of less than 10 GiB.",
     "A waiver of a rule that does not exist, without a reason, or without a last day.",
     "Plain scalars that readers of YAML disagree about (`0755`, `1_000`, dates), tags, tabs, anchors, two documents.",
 )

@@ -64,9 +64,9 @@ class Site(pulumi.ComponentResource):
         self.gateway = openstack.networking.RouterInterface(
             name, router_id=router.id, subnet_id=self.subnet.id, opts=child
         )
-        self.keypair = openstack.compute.Keypair(
-            name, name=name, public_key=fleet.operators.public_key_file.read_text(encoding="utf-8").strip(), opts=child
-        )
+        # Without the comment: another one would make a new keypair, and so replace every server.
+        key = " ".join(fleet.operators.public_key_file.read_text(encoding="utf-8").split()[:2])
+        self.keypair = openstack.compute.Keypair(name, name=name, public_key=key, opts=child)
         self.groups = {
             key: openstack.compute.ServerGroup(f"{name}-{key}", name=f"{name}-{key}", policies=group.policy, opts=child)
             for key, group in fleet.groups.items()

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import paramiko
 import pytest
+import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from keystoneauth1.exceptions import ConnectFailure
@@ -102,6 +103,19 @@ def test_the_cloud_is_asked_for_the_console_and_its_refusal_is_kept(monkeypatch:
     assert paths.console("s") == "boot"
     with pytest.raises(hostkey.NoConsoleError, match=r"^no$"):
         paths.console("s")
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_cloud_without_a_slot_for_passwords_leaves_the_console(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its refusal must not hide what the other path has; an answer of this moment is asked for again."""
+    answer = requests.Response()
+    answer.status_code = status
+    compute = SimpleNamespace(get=lambda _path: answer)
+    monkeypatch.setattr("stacks.hostkey.connect", lambda _cloud: SimpleNamespace(compute=compute))
+    assert hostkey.CloudPaths("here").metadata("s") == ""
+    answer.status_code = 429
+    with pytest.raises(requests.HTTPError):
+        hostkey.CloudPaths("here").metadata("s")
 
 
 def test_an_unfinished_block_on_the_console_does_not_count() -> None:

@@ -250,3 +250,17 @@ def test_an_attachment_that_is_still_being_made_is_waited_for(monkeypatch: pytes
     statuses[:] = ["reserved"]
     with pytest.raises(StakeyardError, match="volume v has been reserved for 0 s: look at it by hand"):
         list(FINDERS["openstack:compute/volumeAttach:VolumeAttach"](cloud, {"instanceId": "s", "volumeId": "v"}))
+
+
+def test_a_cloud_that_does_not_know_the_filter_loses_no_address_of_others() -> None:
+    """Floating addresses are found by their description, which not every cloud can be asked for."""
+    mine, others = {"project_id": "ours", "created_at": None}, {"project_id": "theirs", "created_at": None}
+    there = [
+        SimpleNamespace(id="orphan", floating_ip_address="192.0.2.1", description="stakeyard-lab-a", **mine),
+        SimpleNamespace(id="by hand", floating_ip_address="192.0.2.2", description="", **mine),
+        SimpleNamespace(id="another's", floating_ip_address="192.0.2.3", description="stakeyard-lab-a", **others),
+    ]
+    network = SimpleNamespace(ips=lambda **_: there, delete_ip=print)
+    cloud = SimpleNamespace(network=network, current_project_id="ours")
+    found = orphans.find(cloud, "openstack:networking/floatingIp:FloatingIp", {"description": "stakeyard-lab-a"})
+    assert [each.identifier for each in found] == ["orphan"]

@@ -1,5 +1,6 @@
 """The cases of bad stack files, and an invented catalogue to judge them by."""
 
+import base64
 import copy
 import json
 import re
@@ -29,7 +30,24 @@ ON_OTC: dict[str, Any] = {
     "nodes.ledger-1.root_volume": {"size_gib": 20, "type": "SAS"},
     "nodes.signer-1.root_volume": {"size_gib": 20, "type": "SAS"},
     "nodes.ledger-2.root_volume": {"size_gib": 20, "type": "SAS"},
-    "nodes.signer-1.volumes.keys": {"size_gib": 1, "type": "ESSD", "metadata": KMS_KEY},
+    "nodes.signer-1.volumes.keys": {"size_gib": 10, "type": "ESSD", "metadata": KMS_KEY},
+}
+
+
+def rsa_blob(bits: int) -> str:
+    """The base64 of a public RSA key whose modulus has so many bits and is no product of primes."""
+    modulus = (1 << (bits - 1) | 1).to_bytes(bits // 8 + 1)  # with a zero before it, as the number would be negative
+    parts = (b"ssh-rsa", (65537).to_bytes(3), modulus)
+    return base64.b64encode(b"".join(len(part).to_bytes(4) + part for part in parts)).decode()
+
+
+PUBLIC_KEYS = {
+    "public": "ssh-ed25519 AAAAC3Nza",
+    "ecdsa": "ecdsa-sha2-nistp256 AAAAE2Vj",
+    "hardware ecdsa": "sk-ecdsa-sha2-nistp256@openssh.com AAAAInNr",
+    "dsa": "ssh-dss AAAAB3Nz",
+    "rsa 2048": f"ssh-rsa {rsa_blob(2048)}",
+    "cut rsa": f"ssh-rsa {rsa_blob(4096)[:400]}",
 }
 
 
@@ -43,8 +61,8 @@ class FakeMachine:
     def key_file(self, path: Path) -> KeyFile:
         half = "public" if path.suffix == ".pub" else "private"
         match self.keys.get(half, half):
-            case "public":
-                return KeyFile("ssh-ed25519 AAAAC3Nza operator", 0o644)
+            case kind if kind in PUBLIC_KEYS:
+                return KeyFile(f"{PUBLIC_KEYS[kind]} operator", 0o644)
             case "private":
                 return KeyFile("-----BEGIN OPENSSH PRIVATE KEY-----", 0o600)
             case "open":
