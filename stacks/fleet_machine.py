@@ -7,6 +7,7 @@ from typing import Protocol
 
 from stacks import paths
 from stacks.fleet_models import ExistingImage, Fleet, GoldenImage
+from stacks.fleet_public_key import key_problem
 from stacks.fleet_text import refusal
 from stacks.text import refused
 
@@ -71,7 +72,7 @@ def resolve_boot(image: GoldenImage | ExistingImage, machine: Machine) -> Golden
 
 
 def check_keys(fleet: Fleet, machine: Machine) -> None:
-    """Refuse key files that are absent, swapped, or readable by others."""
+    """Refuse key files that are absent, swapped, or readable by others, and keys that the hosts let nobody in with."""
     operators = fleet.operators
     public, private = "operators.public_key_file", "operators.private_key_file"
     lab = operators.public_key_file.is_relative_to(paths.lab())
@@ -91,6 +92,8 @@ def check_keys(fleet: Fleet, machine: Machine) -> None:
             raise refusal(key, f"{path} is not a public SSH key; name a file such as id_ed25519.pub.")
         if key == public and (file.more or "\ufffd" in file.first_line):
             raise refusal(key, f"{path} is not one line of UTF-8; leave that one key in it, and correct its comment.")
+        if key == public and (problem := key_problem(file.first_line)):
+            raise refusal(key, f"{path} {problem}")
         if key == private and is_public:
             raise refusal(key, f"{path} is a public key; name the private half, the file without .pub.")
         if key == private and not is_private:

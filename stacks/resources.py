@@ -45,7 +45,11 @@ class Convergence(pulumi.CustomResource):
         opts: pulumi.ResourceOptions,
     ) -> None:
         """Converge the server at `host` to `plan`; `device_ids` are its volumes' identifiers by name."""
-        volumes = {key: {"device_id": device, "mount": plan.mounts[key]} for key, device in device_ids.items()}
+        volumes = {
+            # With the size, as a larger one is for the roles to take up.
+            key: {"device_id": device, "mount": plan.mounts[key], "size_gib": plan.sizes[key]}
+            for key, device in device_ids.items()
+        }
         variables: Any = {**plan.variables, "stakeyard_volumes": volumes}
         secret = has_secrets()
         props = {

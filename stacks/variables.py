@@ -26,6 +26,8 @@ class Plan:
     """Names of the variables that the stack file sets."""
     mounts: Mapping[str, str]
     """Where each volume of the stack file is mounted."""
+    sizes: Mapping[str, int]
+    """How large each of them is, in GiB."""
     throwaway: bool
     cloud: str
     private_key_file: str
@@ -67,6 +69,7 @@ def plan(
         variables=variables(name, node, fleet, catalogue),
         own=tuple(node.vars),
         mounts={key: resolved.volumes[key].mount for key in node.volumes},
+        sizes={key: volume.size_gib for key, volume in node.volumes.items()},
         throwaway=fleet.throwaway,
         cloud=fleet.cloud,
         private_key_file=str(fleet.operators.private_key_file),

@@ -152,7 +152,7 @@ def new_variables(subject: Subject) -> dict[str, object]:
     """The variables that the node's roles would get, as stacks/resources.py and stacks/convergence.py give them."""
     volumes = ((subject.inputs or {}).get("variables") or {}).get("stakeyard_volumes") or {}
     mounted = {
-        name: {"device_id": volumes[name]["device_id"], "mount": mount}
+        name: {"device_id": volumes[name]["device_id"], "mount": mount, "size_gib": subject.plan.sizes[name]}
         for name, mount in subject.plan.mounts.items()
         if name in volumes
     }

@@ -44,7 +44,7 @@ _SITE = (KEYPAIR, SERVER_GROUP, NETWORK, ROUTER, ROUTER_INTERFACE, SUBNET, STASH
 _HOST_FIREWALL = frozenset({"stakeyard_ports", "stakeyard_egress", "stakeyard_operator_ranges"})
 """Variables of which a host's firewall is made."""
 _HARMLESS = frozenset({"stakeyard_peers", "stakeyard_volumes"})
-"""Variables that say where other nodes of the fleet and the node's own volumes are."""
+"""Variables that say where other nodes of the fleet and the node's own volumes are, and how large these are."""
 FIRST = frozenset({"firewall", "host-firewall", "protected", "unprotected", "keys", "address-lost", "volume-lost"})
 """Rows whose changes are read first."""
 

@@ -80,6 +80,7 @@ def seen(host: Machine, claims: Claims, changes: Mapping[str, Any], **inputs: An
         variables={**now, **changes},
         own=(),
         mounts={},
+        sizes={},
         throwaway=True,
         cloud="lab",
         private_key_file=host.ssh.private_key_file,

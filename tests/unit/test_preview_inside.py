@@ -52,6 +52,7 @@ def plan(head: Path, name: str = "n1", **variables: object) -> Plan:
         variables={"word": "one", **variables},
         own=("word",),
         mounts={"data": "/data"},
+        sizes={"data": 10},
         throwaway=True,
         cloud="lab",
         private_key_file="/key",
@@ -64,7 +65,10 @@ def inputs(folder: Path, name: str = "n1", **more: Any) -> dict[str, Any]:
     return {
         "name": name,
         "roles_digest": role_files.digest(ROLES, folder),
-        "variables": {"word": "one", "stakeyard_volumes": {"data": {"device_id": "d-1", "mount": "/data"}}},
+        "variables": {
+            "word": "one",
+            "stakeyard_volumes": {"data": {"device_id": "d-1", "mount": "/data", "size_gib": 10}},
+        },
         "secret_variables": [],
         "server_id": "s-1",
         **more,
@@ -114,7 +118,7 @@ def test_a_host_that_answers_is_seen(head: Path, base: Path) -> None:
     assert hosts.variables == [
         {
             "word": "one",
-            "stakeyard_volumes": {"data": {"device_id": "d-1", "mount": "/data"}},
+            "stakeyard_volumes": {"data": {"device_id": "d-1", "mount": "/data", "size_gib": 10}},
             "stakeyard_kind_digest": role_files.digest(ROLES, head),
         }
     ]
@@ -218,6 +222,15 @@ def test_without_hosts_and_state_two_plans_are_compared(head: Path, base: Path) 
     found = look([told], Folders(head, base), None)["n1"]
     assert (found.how, found.reason, [task.name for task in found.tasks]) == ("told", "", ["variables"])
     assert found.complete, "no look was to be made"
+
+
+def test_a_volume_that_grows_is_seen_with_its_new_size_and_told_with_both(head: Path, base: Path) -> None:
+    grown = Subject(replace(plan(head), sizes={"data": 20}), ROLES, inputs(base))
+    hosts = Hosts()
+    look([grown], Folders(head, base), hosts)
+    assert hosts.variables[0]["stakeyard_volumes"] == {"data": {"device_id": "d-1", "mount": "/data", "size_gib": 20}}
+    told = look([grown], Folders(head, base), None)["n1"]
+    assert "-    size_gib: 10\n+    size_gib: 20" in told.tasks[0].diff
 
 
 def test_what_cannot_be_told_is_unknown(head: Path, base: Path) -> None:

@@ -42,7 +42,9 @@ def fleet(tmp_path: Path) -> Fleet:
 def old_inputs(fleet: Fleet, **more: Any) -> dict[str, Any]:
     """What the state has of bitcoin-1: as the fleet says, but with other role files."""
     plan = variables.plan("bitcoin-1", fleet.nodes["bitcoin-1"], fleet, load_catalogue())
-    volumes = {name: {"device_id": "d-1", "mount": mount} for name, mount in plan.mounts.items()}
+    volumes = {
+        name: {"device_id": "d-1", "mount": mount, "size_gib": plan.sizes[name]} for name, mount in plan.mounts.items()
+    }
     own = {**plan.variables, "stakeyard_volumes": volumes, **more}
     return {**HOST, "variables": own, "secret_variables": [], "roles_digest": "old", "server_id": "s-1", "cloud": "lab"}
 

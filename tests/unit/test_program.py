@@ -168,7 +168,9 @@ def test_a_convergence_waits_for_all_that_it_needs(fleet: dict[str, Any], stack:
         "openstack:compute/volumeAttach:VolumeAttach",
     }
     variables = program.one("Convergence", "bitcoin-1").inputs["variables"]
-    assert variables["stakeyard_volumes"]["chain"]["device_id"] == "bitcoin-1-chain-id"
+    size = fleet["nodes"]["bitcoin-1"]["volumes"]["chain"]["size_gib"]
+    chain = {"device_id": "bitcoin-1-chain-id", "mount": "/var/lib/bitcoind", "size_gib": size}
+    assert variables["stakeyard_volumes"] == {"chain": chain}
     assert variables["stakeyard_peers"] == [{"name": "bitcoin-2", "address": fleet["nodes"]["bitcoin-2"]["address"]}]
 
 

@@ -139,10 +139,27 @@ def test_only_what_the_signer_holds_begins(host: Path, monkeypatch: pytest.Monke
     assert json.loads((mount / "claim.json").read_text())["begun"] == sorted([held, fingerprint("dead")])
 
 
+@pytest.mark.parametrize("name", ["scsi-0QEMU_QEMU_HARDDISK_volume-1", "wwn-0xvolume1"])
+def test_the_gate_knows_the_volume_on_any_bus(host: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    by_id = host / "by-id"
+    (by_id / f"virtio-{VOLUME}").rename(by_id / name)
+    assert ask(host, monkeypatch) == 0
+    (by_id / f"virtio-{VOLUME}").symlink_to(host / "device")
+    assert ask(host, monkeypatch) == 0, "two names of one device"
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        ("rm by-id/*", "is not volume volume-1: mount the right volume."),
+        ("rm by-id/*", "is not volume volume-1: mount the right volume; "),
+        ("rm by-id/*", "/by-id has nothing."),
+        ("mv by-id/virtio-volume-1 by-id/virtio-volume-12", "mount the right volume; "),
+        ("mv by-id/virtio-volume-1 by-id/virtio-volume-12", "/by-id has virtio-volume-12."),
+        ("touch other; ln -sf ../other by-id/virtio-volume-1", "is not volume volume-1: mount the right volume; "),
+        (
+            "touch other; ln -s ../other by-id/scsi-0QEMU_QEMU_HARDDISK_volume-1",
+            "several devices have names of volume volume-1: detach those that are not it; ",
+        ),
         ("rm keys-volume/claim.json", "claim.json is missing or cannot be understood"),
         ("echo '{}' > keys-volume/claim.json", "claim.json is missing or cannot be understood"),
         ("echo server-9 > server-id", "server server-1 holds the claim and this is server server-9"),
