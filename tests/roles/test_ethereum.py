@@ -1,11 +1,15 @@
 """Execution client and beacon node on one host of a private network: converged, checked, refused what is wrong."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from roles.ethereum_beacon.module_utils.stakeyard_checkpoint import origin
+from roles.ethereum_beacon.module_utils.stakeyard_checkpoint.source import Source
 from stacks.catalogue import load_catalogue
 from stacks.devnet import make
 from stacks.errors import StakeyardError
@@ -91,6 +95,51 @@ def test_check_mode_changes_nothing_and_shows_a_change(node: Node) -> None:
     assert node.converge().changed == 0
 
 
+SECOND = "/var/lib/second-beacon"
+# A second Prysm on the host, of the service's user, for half a minute; what it says.
+BEGIN = f"""
+timeout --signal=INT --kill-after=20 30 setpriv --reuid=ethereum-beacon --regid=ethereum-beacon --clear-groups \\
+  /opt/stakeyard/prysm-beacon/current/bin/beacon-chain --accept-terms-of-use --datadir={SECOND} \\
+  --chain-config-file=/etc/ethereum/config.yml --genesis-state=/etc/ethereum/genesis.ssz \\
+  --execution-endpoint=http://127.0.0.1:8551 --jwt-secret=/var/lib/ethereum-beacon/jwt.hex \\
+  --contract-deployment-block=0 --interop-eth1data-votes --min-sync-peers=0 --no-discovery \\
+  --p2p-tcp-port=13900 --p2p-udp-port=12900 --p2p-quic-port=13900 --http-port=3900 --rpc-port=4900 \\
+  --monitoring-port=8900 --checkpoint-state={SECOND}/checkpoint/state.ssz \\
+  --checkpoint-block={SECOND}/checkpoint/block.ssz 2>&1 || true
+"""
+FETCH = """
+import pathlib, sys, urllib.request
+folder, root = pathlib.Path(sys.argv[1]), sys.argv[2]
+for name, path in (("block", f"beacon/blocks/{root}"), ("state", "debug/beacon/states/0")):
+    headers = {"Accept": "application/octet-stream"}
+    asked = urllib.request.Request(f"http://127.0.0.1:3500/eth/v2/{path}", headers=headers)
+    (folder / f"{name}.ssz").write_bytes(urllib.request.urlopen(asked, timeout=60).read())
+"""
+
+
+def test_prysm_begins_with_the_files_of_a_checkpoint(node: Node, tmp_path: Path) -> None:
+    """With the first block, as nobody votes here: `--weak-subjectivity-checkpoint` skips its epoch and is not tried."""
+    known = json.loads((Path(node.variables["ethereum_devnet"]) / "devnet.json").read_text())
+    source = Source(f"http://{node.machine.address}:3500", 60, 60)
+    root = source.block_root("genesis")
+    source.save_state("0", tmp_path / "state.ssz")
+    header, state = origin.header_of(source.block(root)), origin.state_of(origin.head(tmp_path / "state.ssz"))
+    origin.check(header, state, root, known["genesis_validators_root"])
+
+    node.machine.root(
+        f"install -d -m 0700 {SECOND} {SECOND}/checkpoint\npython3 - {SECOND}/checkpoint {root} << 'END'{FETCH}END\n"
+        f"chown -R ethereum-beacon: {SECOND}"
+    )
+    first = node.machine.root(BEGIN)
+    assert "Saving checkpoint data into database" in first, first[-3000:]
+    assert root in first
+    second = node.machine.root(BEGIN)
+    assert "Origin checkpoint found in the database, ignoring checkpoint sync flags" in second, second[-3000:]
+    # This is why the files stay.
+    without = node.machine.root(f"rm -r {SECOND}/checkpoint\n{BEGIN}\nrm -r {SECOND}")
+    assert "error checking existence of ssz-encoded file" in without, without[-3000:]
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a devnet without its files": ({"ethereum_devnet": ""}, "ethereum_devnet names the files of a private network"),
     "files of a devnet for a public network": ({"ethereum_network": "hoodi"}, "ethereum_devnet names the files"),
@@ -104,21 +153,17 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         },
         "a beacon node on another server uses this execution client: give both the same secret",
     ),
-    "a checkpoint without a witness": (
-        {"ethereum_beacon_checkpoint_url": "https://one.example"},
-        "a checkpoint needs a second source",
-    ),
-    "a witness that is the source": (
+    "a checkpoint for a devnet": (
         {
             "ethereum_beacon_checkpoint_url": "https://one.example",
-            "ethereum_beacon_checkpoint_witness_url": "https://one.example",
+            "ethereum_beacon_checkpoint_witness_url": "https://two.example",
         },
-        "a checkpoint needs a second source",
+        "a devnet starts from its own genesis",
     ),
     "a release that is not pinned": ({"ethereum_beacon_version": "7.9.9"}, "version 7.9.9 is not pinned"),
     "a release older than the next fork needs": (
         {"ethereum_beacon_version": "6.0.0"},
-        "prysm 6.0.0 does not know the next fork of devnet: use 7.1.0 or newer",
+        "prysm 6.0.0 does not know the forks of devnet: pin 7.1.0 or newer",
     ),
 }
 
