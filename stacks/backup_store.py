@@ -6,9 +6,7 @@ but ciphertext. restic is for its many kinds of remote places and for the checks
 
 import base64
 import json
-import os
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from stacks.backup import Snapshot, check_encrypted, description, snapshot
 from stacks.errors import StakeyardError
 from stacks.fleet_backup import Backup, DirectoryRepository
 from stacks.text import last_line, refused
+from stacks.whole_files import replace
 
 RESTIC_SECONDS = 600
 _TAG = "stakeyard-"
@@ -68,8 +67,8 @@ class Directory:
             if place.with_suffix(".json").exists():
                 return
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(place.with_suffix(".age"), encrypted)
-            _write(place.with_suffix(".json"), description(found))
+            replace(place.with_suffix(".age"), encrypted)
+            replace(place.with_suffix(".json"), description(found))
         except OSError as error:
             raise StakeyardError(
                 f"backup {found.name} of {found.node} cannot be kept in {place.parent} ({refused(error)}): make room, "
@@ -147,16 +146,6 @@ class Restic:
         except subprocess.CalledProcessError as error:
             reason = last_line(error.stderr.decode(errors="replace"))
             raise StakeyardError(f"restic {arguments[0]} failed: {reason}") from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole, readable by its owner only."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).rename(path)
 
 
 def read_identity(path: Path) -> str:

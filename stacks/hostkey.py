@@ -140,7 +140,7 @@ def read_host_key(
             # Pulumi takes a server that failed to start for an existing one from then on.
             raise StakeyardError(
                 f"{node}: the cloud could not start the server ({fault}): make another one with "
-                f"`pulumi up --replace '**compute/instance:Instance::{node}'`."
+                f"`stakeyard pulumi up --replace '**compute/instance:Instance::{node}'`."
             )
         key = agreed(node, metadata, console)
         if key is not None:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from stacks.errors import StakeyardError
 from stacks.locks import exclusive
+from stacks.whole_files import replace
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,7 @@ class Journal:
         """
         made = [self.directory / f"{self.node}-{name}.{ending}" for ending in files]
         for path, content in zip(made, files.values(), strict=True):
-            new = path.with_name(f".{path.name}.new")
-            new.write_text(content)
-            new.rename(path)
+            replace(path, content)
         self.path.rename(self.directory / f"{self.node}-{name}.jsonl")
         return made
 

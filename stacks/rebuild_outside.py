@@ -22,6 +22,7 @@ from stacks.rebuild_state import Target, target
 from stacks.signer import VolumeView
 from stacks.signer_cloud import SignerCloud
 from stacks.ssh import session
+from stacks.whole_files import replace
 from stacks.workspace import Workspace
 
 DUTY_EPOCHS = 2
@@ -167,7 +168,7 @@ class World:
     """A `stacks.rebuild_seams.Outside`."""
 
     def __init__(self, cloud: OpenStack, pulumi: Stack, backups: Kept, directory: Path, duty_seconds: float) -> None:
-        """`directory` is private to the operator: what is restored lies there while it is needed."""
+        """`directory` is private to the operator: what is restored is put there, and stays."""
         self.cloud, self.pulumi, self.backups = cloud, pulumi, backups
         self._directory, self._duty_seconds = directory, duty_seconds
 
@@ -184,15 +185,12 @@ class World:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         told: dict[str, object] = {"holder": holder, "accept_older": accept_older}
         if history is not None:
-            told["history"] = str(self._write(f"{node}.history", history))
-        return self._write(f"{node}.restore.json", json.dumps({node: told}).encode())
-
-    def _write(self, name: str, content: bytes) -> Path:
-        path = self._directory / name
-        new = path.with_name(f".{name}.new")
-        new.touch(mode=0o600)
-        new.write_bytes(content)
-        return new.rename(path)
+            kept = self._directory / f"{node}.history"
+            replace(kept, history)
+            told["history"] = str(kept)
+        staged = self._directory / f"{node}.restore.json"
+        replace(staged, json.dumps({node: told}))
+        return staged
 
     def quiet(self, node: Target) -> float | None:
         """See `Outside`; the node itself asks, as nobody else reaches the services that it uses."""

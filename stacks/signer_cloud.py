@@ -67,7 +67,8 @@ class SignerCloud:
             return self._ask(lambda: self._connection.block_storage.get_volume(volume))
         except NotFoundException:
             raise StakeyardError(
-                f"key volume {volume} does not exist any more: run `pulumi refresh`, then restore its keys' history."
+                f"key volume {volume} does not exist any more: run `stakeyard pulumi refresh`, then restore the "
+                "history of its keys."
             ) from None
 
     def now(self) -> float:

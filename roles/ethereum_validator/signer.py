@@ -1,6 +1,7 @@
 """What the toolkit's signer core needs to know of Ethereum validators.
 
-`public_keys`, `marks`, `seed`, `record` and `first_duty` are the seam of every kind that signs; see their own words.
+`public_keys`, `marks`, `seed`, `endpoints` and `REMOTE`, which answers `record` on a host, are the seam of every kind
+that signs; see their own words.
 Marks are `source` and `target` (epochs of attestations) and `slot` (of blocks), each the highest signed.
 A key's slashable messages (consensus specification, phase 0) are two votes for one target, a vote that surrounds
 another, and two blocks for one slot; who only ever raises the three marks signs none of them.
@@ -33,7 +34,7 @@ __all__ = [
 
 
 REMOTE = "stakeyard_ethereum.remote"
-"""What answers `record` and `first-duty` on a host (see `stacks.remote`)."""
+"""What answers questions about the chain on a host (see `stacks.remote`)."""
 BEACON_PORT = 3500
 """Of the standard API; as node.yml has it under `egress`."""
 

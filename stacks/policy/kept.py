@@ -17,7 +17,10 @@ def unprotected(context: Context, resource: Resource) -> Iterator[Breach]:
     """An address or a volume that Pulumi would delete without a word."""
     if context.fleet.throwaway or resource.protect or not resource.stays or resource.type not in _WORDS:
         return
-    problem = "is not protected, so an update may delete it; run this repository's program, or `pulumi state protect`."
+    problem = (
+        "is not protected, so an update may delete it; run this repository's program, or `stakeyard pulumi state "
+        "protect`."
+    )
     yield Breach(resource.key, f"{_WORDS[resource.type]} {resource.name} {problem}", context.owner(resource))
 
 

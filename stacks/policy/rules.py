@@ -26,7 +26,7 @@ RULES = (
         "protected",
         "error",
         "An address or a volume without Pulumi's protection, outside throw-away stacks.",
-        "Let the program of this repository declare it, or `pulumi state protect` it.",
+        "Let the program of this repository declare it, or `stakeyard pulumi state protect` it.",
         resource=kept.unprotected,
     ),
     Rule(

@@ -66,7 +66,8 @@ def protections(found: Mapping[str, Any], parents: Mapping[str, str]) -> tuple[F
             "error",
             f"{type_of(urn)}::{urn.split('::', 3)[3]}",
             f"it is protected, and Pulumi refuses to {verb} it: change the stack file so that it stays, or lift its "
-            "protection with `pulumi state unprotect` after you have made sure that nothing needs it any more.",
+            "protection with `stakeyard pulumi state unprotect` after you have made sure that nothing needs it any "
+            "more.",
             node_of(urn, parents),
         )
         for urn, verb in sorted(told)

@@ -1,6 +1,5 @@
 """Writes a preview down in its three forms, after the last look for secrets."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from stacks.paths import REPOSITORY
 from stacks.preview import as_json, markdown, sarif
 from stacks.preview.model import Preview
 from stacks.preview.secrets import scrub, scrubbed
+from stacks.whole_files import replace
 
 _SENTENCE = 5_000
 """Characters of a failure in the comment; as text that Markdown leaves alone, they may be eleven times as many."""
@@ -66,9 +66,6 @@ def _write(out: Path, files: Mapping[str, str]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            with tempfile.NamedTemporaryFile("w", dir=out, prefix=f".{name}.", delete=False, encoding="utf-8") as file:
-                file.write(text)
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(out / name)
+            replace(out / name, text, 0o644)
     except OSError as error:
         raise StakeyardError(f"the preview cannot be written to {out}: {error.strerror or error}.") from None
