@@ -206,7 +206,11 @@ class NodeFile(Model):
     volumes: dict[Name, VolumeRule] = Field(default_factory=dict)
     egress: dict[Name, EgressRule] = Field(default_factory=dict)
     files: tuple[FileRule, ...] = ()
-    health: dict[Token, object] = Field(default_factory=dict, description="Free for the kind's own checks.")
+    health: dict[Token, object] = Field(
+        default_factory=dict,
+        description="For the kind's own checks. The program itself reads `duty_seconds`: the seconds within which every "
+        "active key of a signer must be seen on chain; per network where it differs.",
+    )
     restore: RestoreRule = RestoreRule()
     downtime: DowntimeRule | None = Field(default=None, description="Expected downtime; unknown where it is missing.")
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stacks.catalogue import Kind, load_catalogue
 from stacks.errors import StakeyardError
 from stacks.hosts import facts_of, host_of
 from stacks.lifecycle import Diff, Report, State, compare
@@ -22,6 +23,7 @@ from stacks.ssh import Session, session
 from stacks.text import last_line
 
 TIMEOUT_SECONDS = 1800
+"""For all checks of one run; where a kind's keys must be seen on chain, the time that it has for that comes on top."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,33 @@ class Check:
         """For a stack's outputs; the reason only where there is one."""
         return {key: value for key, value in vars(self).items() if value}
 
+    def said(self) -> str:
+        """For people who watch: its name, and why it was skipped where it was."""
+        return f"{self.name}: skipped: {self.reason}" if self.outcome == "skipped" else self.name
+
 
 def check_files(roles: Iterable[str], scope: str, directory: Path = REPOSITORY / "roles") -> list[Path]:
     """The check files of `roles` for a scope, `node` or `fleet`."""
     return [path for role in roles for path in sorted((directory / role / "verify").glob(f"test_{scope}*.py"))]
 
 
+def limit_seconds(kind: Kind) -> int:
+    """Seconds after which the checks of a fleet are stopped: more than the longest that one of them waits."""
+    given = [part.health.get("duty_seconds") for part in kind.parts]
+    values = [value for each in given for value in (each.values() if isinstance(each, dict) else [each])]
+    return TIMEOUT_SECONDS + max((value for value in values if isinstance(value, int)), default=0)
+
+
 def run(
-    opened: Session, files: Sequence[Path], facts: Mapping[str, object], progress: Callable[[str], None]
+    opened: Session,
+    files: Sequence[Path],
+    facts: Mapping[str, object],
+    progress: Callable[[str], None],
+    limit: float = TIMEOUT_SECONDS,
 ) -> list[Check]:
     """Run check files on the session's hosts; `facts` is what the fixture of that name gives them.
 
-    Raises StakeyardError when the checks could not be run at all.
+    Raises StakeyardError when the checks could not be run at all, or were not through after `limit` seconds.
     """
     if not files:
         return []
@@ -62,18 +79,30 @@ def run(
             pass_fds=[writer], env=environment(os.environ, facts_file, writer), cwd=REPOSITORY, start_new_session=True,
         )  # fmt: skip
     os.close(writer)
-    limit = threading.Timer(TIMEOUT_SECONDS, process.kill)
-    limit.start()
-    checks = []
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(limit, stop)
+    timer.start()
+    checks: list[Check] = []
     try:
         with os.fdopen(reader) as lines:
             for line in lines:
                 checks.append(check_from(json.loads(line), several=len(opened.hosts) > 1))
-                progress(f"verify: check {len(checks)}: {checks[-1].name}")
+                progress(f"verify: check {len(checks)}: {checks[-1].said()}")
         process.wait()
     finally:
-        limit.cancel()
+        timer.cancel()
         process.kill()
+    if late.is_set():
+        last = f"the last one that ended was {checks[-1].name!r}" if checks else "none had ended"
+        raise StakeyardError(
+            f"{names(opened)}: the checks were stopped after {limit / 60:.0f} minutes, and {last}: see why the next "
+            "takes so long, then run this again."
+        )
     # 0: all passed, 1: some failed; anything else means that pytest itself did not get through.
     if process.returncode not in (0, 1) or not checks:
         raise StakeyardError(f"{names(opened)}: the checks could not be run: {complaint(log.read_text())}")
@@ -181,4 +210,10 @@ class FleetVerification:
                 if answer.returncode != 0:
                     raise StakeyardError(f"{host.name} is unreachable: {last_line(answer.stderr)}")
             facts = {"kind": inputs["kind"], "nodes": [facts_of(node) for node in inputs["nodes"]]}
-            return run(opened, check_files(inputs["roles"], "fleet"), facts, report.progress)
+            limit = limit_seconds(load_catalogue().kind(inputs["kind"]))
+            checks = run(opened, check_files(inputs["roles"], "fleet"), facts, report.progress, limit)
+        # A progress line passes, and whoever reads `3 passed, 1 skipped` should not have to look for the reason.
+        for check in checks:
+            if check.outcome == "skipped":
+                report.warning(f"fleet of {inputs['kind']}: {check.said()}")
+        return checks

@@ -257,7 +257,7 @@ def facts(validator: Validator) -> dict[str, Any]:
         "ports": validator.variables["stakeyard_ports"],
         "egress": validator.variables["stakeyard_egress"],
         "peers": [],
-        "volumes": {"keys": {"device_id": VOLUME}},
+        "volumes": {},  # the stand-in is no device, which the host's checks of volumes would say
         "files": [file.model_dump() for file in resolved.files],
         "units": list(resolved.units),
     }
@@ -282,6 +282,24 @@ def test_check_mode_makes_no_change(running: Validator) -> None:
     assert running.converge(check=True).changed == 0
     assert running.converge(check=True, ethereum_validator_graffiti="stakeyard").changed > 0
     assert running.state() == before
+
+
+def test_a_backup_that_cannot_be_set_up_neither_puts_a_release_back_nor_restarts_the_client(running: Validator) -> None:
+    """The release is new here as far as the host knows, and there is one to go back to."""
+    machine, folder = running.machine, "/opt/stakeyard/prysm-validator"
+    machine.root(
+        f"cd {folder} && cp -a $(readlink current) before && ln -sfn before previous && readlink current > .unproven"
+    )
+    look = f"readlink {folder}/current; systemctl show -P MainPID {UNIT}"
+    before = machine.root(look)
+    try:
+        with pytest.raises(StakeyardError, match="backup_recipients must list the operators' age recipients"):
+            running.converge(stakeyard_backup_recipients=["age1pasted"])
+        assert machine.root(look) == before
+        machine.root(f"test ! -e {folder}/.unproven")
+    finally:
+        machine.root(f"cd {folder} && rm -rf before previous .unproven")
+    assert running.converge().changed == 0
 
 
 def test_every_key_votes_and_the_fleets_checks_see_it(running: Validator, beacon: Machine) -> None:

@@ -8,6 +8,7 @@ and what real beacon nodes and Checkpointz answer, this does not show.
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from roles.ethereum_beacon.module_utils.stakeyard_checkpoint.origin import Header
 
 NETWORK = "0x" + "ab" * 32
-BEGAN = (1_700_000_000).to_bytes(8, "little")
+BEGAN_AT = int(time.time()) - 400 * 12
+"""When slot 0 was; 400 slots ago."""
+BEGAN = BEGAN_AT.to_bytes(8, "little")
 ROOTS = "/eth/v1/beacon/blocks/"
 BLOCKS = "/eth/v2/beacon/blocks/"
 STATES = "/eth/v2/debug/beacon/states/"
@@ -65,7 +68,7 @@ class StandIn:
         if path in self.changed:
             return self.changed[path]
         if path == "/eth/v1/beacon/genesis":
-            return self._data(genesis_validators_root=self.network, genesis_time="1700000000")
+            return self._data(genesis_validators_root=self.network, genesis_time=str(BEGAN_AT))
         for begins in (ROOTS, BLOCKS, STATES):
             if path.startswith(begins):
                 found = self._named(path.removeprefix(begins).removesuffix("/root"))

@@ -13,6 +13,12 @@ import pytest
 from stacks.paths import REPOSITORY
 
 MEMORY = 4096
+# What is on the host: files under the folder of the chain data, and lines of the present bitcoin.conf.
+Host = tuple[tuple[str, ...], str]
+BLANK: Host = ((), "")
+PRUNED: Host = (("blocks/blk00007.dat", "blocks/blk00008.dat", "signet/blocks/blk00002.dat"), "chain=main\nprune=600\n")
+WHOLE: Host = (("blocks/blk00000.dat", "blocks/blk00001.dat"), "chain=main\nprune=600\n")
+CHAIN = {"chain": {"device_id": "2a7f3e10-0c4e-4b52-9d43-0a1b2c3d4e5f"}}
 REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     "txindex of a pruned node": (
         {"bitcoin_prune": 600, "bitcoin_txindex": True},
@@ -65,20 +71,69 @@ ALLOWED: Mapping[str, dict[str, Any]] = {
 }
 
 
+UNPRUNED: Mapping[str, tuple[dict[str, Any], Host, str]] = {
+    "all blocks again": (
+        {"bitcoin_network": "main"},
+        PRUNED,
+        "no longer has all blocks of main, and Bitcoin Core does not start on it without pruning: give the node an "
+        "empty chain volume, or set bitcoin_prune back to 600.",
+    ),
+    "all blocks again, with an index": (
+        {"bitcoin_network": "main", "bitcoin_txindex": True}, PRUNED, "set bitcoin_prune back to 600."
+    ),
+    "all blocks again, after a run that wrote so": (
+        {"bitcoin_network": "main"}, (PRUNED[0], "prune=0\n"), "set bitcoin_prune back to at least 550."
+    ),
+    "all blocks again, on a new server": (
+        {"bitcoin_network": "main"}, (PRUNED[0], ""), "set bitcoin_prune back to at least 550."
+    ),
+    "all blocks again, on signet": ({"bitcoin_network": "signet"}, PRUNED, "no longer has all blocks of signet"),
+}  # fmt: skip
+KEPT: Mapping[str, tuple[dict[str, Any], Host]] = {
+    "another size of what is pruned": ({"bitcoin_network": "main", "bitcoin_prune": 900}, PRUNED),
+    "pruned from now on": ({"bitcoin_network": "main", "bitcoin_prune": 600}, (WHOLE[0], "prune=0\n")),
+    "no longer pruned before anything was": ({"bitcoin_network": "main"}, WHOLE),
+    "an index from now on": ({"bitcoin_network": "main", "bitcoin_txindex": True}, WHOLE),
+    "all blocks of a chain that is not there yet": ({"bitcoin_network": "testnet4"}, PRUNED),
+    "what waits for its volume": ({"bitcoin_network": "main", "stakeyard_volumes": CHAIN}, PRUNED),
+}
+
+
+def lay(folder: Path, host: Host) -> dict[str, str]:
+    """Put the files of a host into a folder; the variables that say where they are."""
+    (folder / "data").mkdir(parents=True)
+    for name in host[0]:
+        (folder / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "data" / name).touch()
+    (folder / "bitcoin.conf").write_text(host[1])
+    return {"bitcoin_data": str(folder / "data"), "bitcoin_conf": str(folder / "bitcoin.conf")}
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """What the preflight says in each case; one Ansible run for all of them."""
     folder = tmp_path_factory.mktemp("preflight")
     plays = []
-    for name, settings in {**{case: changes for case, (changes, _) in REFUSED.items()}, **ALLOWED}.items():
+    cases = {case: (changes, BLANK) for case, (changes, _) in REFUSED.items()}
+    cases |= {case: (changes, BLANK) for case, changes in ALLOWED.items()}
+    cases |= {case: (changes, there) for case, (changes, there, _) in UNPRUNED.items()} | dict(KEPT)
+    for number, (name, (settings, there)) in enumerate(cases.items()):
         said = {"ansible.builtin.debug": {"msg": f"CASE {name}: {{{{ ansible_failed_result.msg | default('') }}}}"}}
-        role = {"ansible.builtin.include_role": {"name": "bitcoin", "tasks_from": "preflight"}}
+        role = {
+            "ansible.builtin.include_role": {"name": "bitcoin", "tasks_from": "preflight"},
+            "vars": lay(folder / str(number), there),
+        }
         plays.append(
             {
                 "name": name,
                 "hosts": "localhost",
                 "gather_facts": False,
-                "vars": {"bitcoin_network": "regtest", "ansible_facts": {"memtotal_mb": MEMORY}, **settings},
+                "vars": {
+                    "bitcoin_network": "regtest",
+                    "ansible_facts": {"memtotal_mb": MEMORY},
+                    "ansible_python_interpreter": sys.executable,
+                    **settings,
+                },
                 "tasks": [{"name": "Ask", "block": [role], "rescue": [said]}],
             }
         )
@@ -90,6 +145,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
         "ANSIBLE_HOME": str(folder),
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_NOCOLOR": "true",
+        "ANSIBLE_PIPELINING": "true",
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
     }
     command = [
@@ -114,6 +170,17 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 @pytest.mark.parametrize("case", REFUSED)
 def test_it_is_refused(answers: Mapping[str, str], case: str) -> None:
     assert REFUSED[case][1] in answers.get(case, "not refused")
+
+
+@pytest.mark.parametrize("case", UNPRUNED)
+def test_what_core_would_not_start_on_is_refused(answers: Mapping[str, str], case: str) -> None:
+    assert UNPRUNED[case][2] in answers.get(case, "not refused")
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_what_core_starts_on_is_allowed(answers: Mapping[str, str], case: str) -> None:
+    assert answers, "no case was refused at all: the preflight did not run"
+    assert case not in answers
 
 
 @pytest.mark.parametrize("case", ALLOWED)

@@ -295,6 +295,16 @@ def test_a_failed_fleet_check_raises_at_an_update_and_is_drift_at_a_refresh(host
     assert state["drift"] == []
 
 
+def test_a_fleet_check_that_was_skipped_is_told_with_its_reason_and_is_no_drift(hosts: Hosts) -> None:
+    hosts.checks = [Check("bitcoin: tips are equal", "skipped", "n1 (block 3 of 9)"), Check("bitcoin: b", "passed", "")]
+    state: State = dict(fleet_inputs())
+    FleetVerification().apply(fleet_inputs(), state, hosts.report)
+    assert hosts.warnings == ["fleet of bitcoin: bitcoin: tips are equal: skipped: n1 (block 3 of 9)"]
+    FleetVerification().read(fleet_inputs(), state, hosts.report)
+    assert state["drift"] == []
+    assert state["checks"][0] == hosts.checks[0].as_output()
+
+
 def test_a_fleet_whose_hosts_do_not_answer_says_which(hosts: Hosts) -> None:
     hosts.answers = [255]
     state: State = dict(fleet_inputs())

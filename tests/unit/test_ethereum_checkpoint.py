@@ -1,6 +1,7 @@
 """A beacon node starts only from a block whose root two sources name, with the state that belongs to it."""
 
 import getpass
+import json
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from roles.ethereum_beacon.module_utils.stakeyard_checkpoint import origin, sour
 from roles.ethereum_beacon.module_utils.stakeyard_checkpoint.origin import Header, OriginError
 from roles.ethereum_beacon.module_utils.stakeyard_checkpoint.source import Source, SourceError
 from tests.unit.artifact_modules import load
-from tests.unit.checkpoint_sources import BLOCKS, NETWORK, ROOTS, STATES, StandIn, made, served
+from tests.unit.checkpoint_sources import BEGAN_AT, BLOCKS, NETWORK, ROOTS, STATES, StandIn, made, served
 
 PACKAGE = "ansible.module_utils.stakeyard_checkpoint"
 for name, part in ((PACKAGE, stakeyard_checkpoint), (f"{PACKAGE}.origin", origin), (f"{PACKAGE}.source", source)):
@@ -106,6 +107,24 @@ def test_a_network_whose_genesis_the_client_has_needs_none(world: World) -> None
 def test_checkpointz_is_a_source_and_a_witness(world: World, who: str) -> None:
     world.ours.checkpointz, world.theirs.checkpointz = who != "witness", who != "source"
     assert world.run()["root"] == FINAL.root
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (
+            str(BEGAN_AT - 48 * 3600),
+            r"^The last final block of \S+ is of slot 320, 48 hours ago: it has stopped following",
+        ),
+        ("soon", r"^\S+ names 'soon' as its network's genesis time"),
+    ],
+)
+def test_a_block_of_long_ago_is_nothing_to_start_from(world: World, said: str, sentence: str) -> None:
+    answer = json.dumps({"data": {"genesis_validators_root": NETWORK, "genesis_time": said}})
+    world.theirs.changed["/eth/v1/beacon/genesis"] = answer.encode()
+    with pytest.raises(SourceError, match=sentence):
+        world.run()
+    assert world.left() == []
 
 
 def test_finality_that_goes_on_meanwhile_changes_nothing(world: World) -> None:

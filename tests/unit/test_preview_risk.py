@@ -22,6 +22,7 @@ SIZE = Difference("size", "1", "2")
 PORTS = Difference("variables.stakeyard_ports[rpc].port", "", "1")
 PASSAGE = Difference(opened.PATH, "", "in tcp 1 from 0.0.0.0/0")
 PEERS = Difference("variables.stakeyard_peers[n2].address", "", "1")
+LARGER = Difference("variables.stakeyard_volumes.chain.size_gib", "10", "20")
 OTHER = Difference("variables.bitcoin_prune", "0", "550")
 MASKED = Difference("variables", "[secret]", "[secret] (another value)")
 RECIPIENTS = Difference("variables.stakeyard_backup_recipients[]", "", "age1")
@@ -61,6 +62,7 @@ LIFTED = Difference("protect", "true", "false")
         (change("update", CONVERGENCE, "n1", MASKED, PASSAGE), PLAIN, {"software", "host-firewall", "settings"}),
         (change("update", CONVERGENCE, "n1", MASKED), PLAIN, {"software", "settings"}),
         (change("update", CONVERGENCE, "n1", PEERS), PLAIN, {"software"}),
+        (change("update", CONVERGENCE, "n1", LARGER), PLAIN, {"software"}),
         (change("update", CONVERGENCE, "n1", OTHER), PLAIN, {"software", "settings"}),
         (change("update", CONVERGENCE, "n1", RECIPIENTS), PLAIN, {"software", "settings"}),
         (change("update", CONVERGENCE, "n1", ROLES), PLAIN, {"software", "roles"}),

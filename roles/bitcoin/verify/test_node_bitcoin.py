@@ -12,6 +12,8 @@ import yaml
 ROLE = Path(__file__).resolve().parent.parent
 CLI = "/opt/stakeyard/bitcoin/current/bin/bitcoin-cli"
 WORST_SCORE = 1.5
+# Seconds that an answer may take: while a large cache is written to its volume, most calls wait.
+PATIENCE = 600
 # Block 0 of each network, from src/kernel/chainparams.cpp of Bitcoin Core.
 GENESIS = {
     "main": "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
@@ -45,7 +47,7 @@ def release(facts: Mapping[str, Any], network: str) -> Mapping[str, Any]:
 def rpc(host: Any, user: str, *arguments: str) -> Any:
     """bitcoin-cli as one of the node's RPC users; its result with exit status and output."""
     credentials = f"-conf=/etc/bitcoin/credentials/{user}.conf"
-    return host.run(shlex.join([CLI, credentials, "-rpcclienttimeout=60", *arguments]))
+    return host.run(shlex.join([CLI, credentials, f"-rpcclienttimeout={PATIENCE}", *arguments]))
 
 
 def test_the_version_is_the_pinned_one(host: Any, release: Mapping[str, Any]) -> None:
@@ -65,6 +67,17 @@ def test_the_chain_is_the_right_one(host: Any, network: str) -> None:
     assert rpc(host, "monitor", "getblockhash", "0").stdout.strip() == GENESIS[network]
 
 
+def test_the_chain_is_downloaded(host: Any, network: str) -> None:
+    """A node that is at it is skipped with how far it is, and not failed: on main that takes days."""
+    answer = rpc(host, "monitor", "getblockchaininfo")
+    assert answer.rc == 0, answer.stderr
+    info = json.loads(answer.stdout)
+    # Of a private chain it only says that no block is of the last day.
+    if network != "regtest" and info["initialblockdownload"]:
+        share = f"{info['verificationprogress']:.1%}"
+        pytest.skip(f"it downloads the chain: block {info['blocks']} of {info['headers']}, about {share} of the work")
+
+
 def test_the_unit_runs_at_boot_and_scores_at_most_1_5(host: Any) -> None:
     unit = host.service("bitcoind.service")
     assert unit.is_running
@@ -79,6 +92,11 @@ def test_the_unit_runs_at_boot_and_scores_at_most_1_5(host: Any) -> None:
 def test_a_stop_may_take_ten_minutes(host: Any) -> None:
     stop = host.check_output("systemctl show --property=TimeoutStopUSec --value bitcoind.service")
     assert stop == "10min"
+
+
+def test_a_start_may_take_as_long_as_it_needs(host: Any) -> None:
+    """Killed in the middle of replaying blocks, it would begin anew."""
+    assert host.check_output("systemctl show --property=TimeoutStartUSec --value bitcoind.service") == "infinity"
 
 
 def test_the_service_user_cannot_log_in(host: Any) -> None:
@@ -104,15 +122,10 @@ def test_bitcoind_knows_only_digests_of_the_passwords(host: Any) -> None:
     assert not host.run("test -e /var/lib/bitcoind/.cookie -o -e /var/lib/bitcoind/*/.cookie").succeeded
 
 
-def test_the_chain_data_is_for_the_service_alone(host: Any, facts: Mapping[str, Any], node: Mapping[str, Any]) -> None:
-    mount = node["volumes"]["chain"]["mount"]
-    data = host.file(mount)
+def test_the_chain_data_is_for_the_service_alone(host: Any, node: Mapping[str, Any]) -> None:
+    # That it is on the right volume, the checks of the role `host` say.
+    data = host.file(node["volumes"]["chain"]["mount"])
     assert (data.user, data.group, data.mode) == ("bitcoin", "bitcoin", 0o750)
-    if "chain" in facts["volumes"]:
-        serial = facts["volumes"]["chain"]["device_id"][:20]
-        device = host.check_output(f"readlink -f /dev/disk/by-id/virtio-{serial}")
-        assert host.mount_point(mount).exists
-        assert host.check_output(f"readlink -f {host.mount_point(mount).device}") == device
 
 
 def test_monitor_may_look(host: Any) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ short_description: Fetch the last final block of a beacon node and its state, wh
 description:
   - Whoever names the first block of a synchronisation names the chain. So two sources are asked, of different people.
   - The first is asked for its last final block, and the witness for the root of its block at the same slot. Nothing is
-    kept when they disagree, when one is of another network, or when block and state are not those of the root.
+    kept when they disagree, when one is of another network, when the block is older than a day, or when block and state
+    are not those of the root.
   - The files are fetched before the client first runs, by root and by slot, so finality may go on meanwhile.
   - They stay, as the client wants to see them at each start. Once it has a database nothing is asked any more.
 options:
@@ -52,6 +54,10 @@ root: {description: Root of the block., type: str, returned: when kept}
 epoch: {description: Epoch of the block., type: str, returned: when kept}
 """
 
+OLDEST_HOURS = 24
+"""A block is final within a quarter of an hour; a day leaves room for a network in trouble. From a block of weeks ago
+validators who have left since could lead a new node onto a chain of their own (weak subjectivity)."""
+
 
 def agreed(source: Source, witness: Source, network: str) -> tuple[str, bytes]:
     """Root and block that the source calls final and the witness has too. Raises SourceError, OriginError."""
@@ -62,6 +68,12 @@ def agreed(source: Source, witness: Source, network: str) -> tuple[str, bytes]:
     root = source.block_root("finalized")
     block = source.block(root)
     slot = origin.header_of(block).slot
+    hours = (time.time() - witness.genesis_time() - slot * origin.SECONDS_PER_SLOT) / 3600
+    if hours > OLDEST_HOURS:
+        raise SourceError(
+            f"The last final block of {source.url} is of slot {slot}, {hours:.0f} hours ago: it has stopped following "
+            "the chain; name another source."
+        )
     witnessed = witness.block_root(str(slot))
     if witnessed != root:
         raise SourceError(

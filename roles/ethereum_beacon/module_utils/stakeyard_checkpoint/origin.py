@@ -17,7 +17,7 @@ from pathlib import Path
 BLOCK, STATE, GENESIS = "block.ssz", "state.ssz", "genesis.ssz"
 BLOCK_BYTES, STATE_BYTES = 180, 176
 """How much of a file holds the fields of the header."""
-SLOTS_PER_EPOCH = 32
+SLOTS_PER_EPOCH, SECONDS_PER_SLOT = 32, 12
 """Of every public network; a private one starts from no checkpoint."""
 _MESSAGE = 100
 """A signed block begins with the place of its message, 4 bytes, and the signature, 96."""

@@ -35,6 +35,13 @@ class Source:
         """The genesis_validators_root of its network. Raises SourceError."""
         return self._field("/eth/v1/beacon/genesis", "genesis_validators_root")
 
+    def genesis_time(self) -> int:
+        """When its network's slot 0 began, in seconds since 1970. Raises SourceError."""
+        found = self._field("/eth/v1/beacon/genesis", "genesis_time")
+        if not (found.isascii() and found.isdigit()):
+            raise SourceError(f"{self.url} names {found[:40]!r} as its network's genesis time: name another.")
+        return int(found)
+
     def block_root(self, block: str) -> str:
         """The root of the block at a slot, or of the one that it calls `finalized`. Raises SourceError."""
         return self._field(f"/eth/v1/beacon/blocks/{block}/root", "root")
