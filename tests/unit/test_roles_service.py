@@ -108,3 +108,26 @@ def test_lines_that_may_be_added_are_none_that_the_unit_sets_itself() -> None:
     allowed = set(yaml.safe_load((SERVICE / "vars/main.yml").read_text())["service_lines_allowed"])
     own = set(settings(unit(service_user="x", service_state_directory="x", service_memory_max="1G")))
     assert allowed & own == set()
+
+
+def test_a_user_with_data_on_a_volume_has_the_same_number_on_every_server() -> None:
+    """Or its files would belong to nobody, or to another service, after a new image."""
+    template = jinja2.Template((SERVICE / "templates/sysusers.conf.j2").read_text())
+    values = {**DEFAULTS, "service_name": "node", "service_user": "node"}
+    assert "u node 5009 " in template.render({**values, "service_user_id": 5009})
+    assert "u node - " in template.render(values)
+    numbers = {}
+    for file in sorted(REPOSITORY.glob("roles/*/node.yml")):
+        role = file.parent
+        if yaml.safe_load(file.read_text()).get("volumes"):
+            (number,) = re.findall(r"^\w+_user_id: (\d+)$", (role / "vars/main.yml").read_text(), re.MULTILINE)
+            numbers[role.name] = int(number)
+            users = [text.count("service_user:") for text in _tasks(role)]
+            assert users == [text.count("service_user_id:") for text in _tasks(role)], role.name
+    assert len(set(numbers.values())) == len(numbers) >= 4
+    # Above those that systems give out by themselves, below those of containers and of units with a user for a moment.
+    assert all(5000 < number < 60000 for number in numbers.values())
+
+
+def _tasks(role: Path) -> list[str]:
+    return [file.read_text() for file in sorted((role / "tasks").glob("*.yml"))]

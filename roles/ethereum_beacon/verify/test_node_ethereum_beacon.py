@@ -12,6 +12,10 @@ import yaml
 ROLE = Path(__file__).resolve().parent.parent
 UNIT = "ethereum-beacon.service"
 WORST_SCORE = 1.5
+BEHIND = 256
+"""Slots. A node that is further behind downloads the chain, for hours or days; a nearer one was away for a while."""
+CATCH_UP = 900
+"""Seconds in which one that was away for a while is at the head again: mostly to find peers."""
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,47 @@ def test_its_execution_client_answers(host: Any, node: Mapping[str, Any], devnet
     if time.time() < devnet.get("genesis_time", 0) + 30:
         pytest.skip("the private network has not begun")
     assert ask(host, node, "/eth/v1/node/syncing")["el_offline"] is False
+
+
+def downloads(status: Mapping[str, Any], executed: int | None) -> str:
+    """Why a node cannot be at the chain's head yet, which is no failure; empty where it can.
+
+    `status` is `/eth/v1/node/syncing`; `executed` the newest block of the execution client beside it, None without one.
+    """
+    head, distance = int(status["head_slot"]), int(status["sync_distance"])
+    if head == 0 or distance > BEHIND:
+        return f"it downloads the chain: it is at slot {head}, {distance} behind"
+    if status["is_optimistic"] and not executed:
+        return f"its execution client downloads the chain, and cannot check its slot {head} yet"
+    return ""
+
+
+def lags(status: Mapping[str, Any]) -> str:
+    """What keeps a node from following the head; empty where nothing does."""
+    said = [word for word in ("is_syncing", "is_optimistic", "el_offline") if status[word]]
+    return f"it is at slot {status['head_slot']}, {status['sync_distance']} behind ({', '.join(said)})" if said else ""
+
+
+def newest_executed(host: Any) -> int | None:
+    """Number of the newest block that the execution client on the same server has; None where there is none."""
+    ports = yaml.safe_load((ROLE.parent / "ethereum_execution" / "node.yml").read_text())["ports"]
+    body = '{"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}'
+    script = (
+        "import sys, urllib.request as u; print(u.urlopen(u.Request(sys.argv[1], sys.argv[2].encode(), "
+        "{'Content-Type': 'application/json'}), timeout=20).read().decode())"
+    )
+    answer = host.run("python3 -c %s %s %s", script, f"http://127.0.0.1:{ports['execution-rpc']['port']}", body)
+    return int(json.loads(answer.stdout)["result"], 16) if answer.succeeded else None
+
+
+def test_a_node_that_was_at_the_head_is_there_again(host: Any, node: Mapping[str, Any]) -> None:
+    """A rollout touches the next node after this one's checks: not both may be away at once."""
+    end = time.monotonic() + CATCH_UP
+    while lag := lags(status := ask(host, node, "/eth/v1/node/syncing")):
+        if why := downloads(status, newest_executed(host)):
+            pytest.skip(why)
+        assert time.monotonic() < end, f"after {CATCH_UP} s {lag}"
+        time.sleep(5)
 
 
 def test_it_listens_on_its_ports_and_on_loopback_for_the_rest(
