@@ -208,8 +208,8 @@ class NodeFile(Model):
     files: tuple[FileRule, ...] = ()
     health: dict[Token, object] = Field(
         default_factory=dict,
-        description="For the kind's own checks. The program itself reads `duty_seconds`: the seconds within which every "
-        "active key of a signer must be seen on chain; per network where it differs.",
+        description="For the kind's own checks. The program reads `duty_seconds`: the seconds within which every active "
+        "key of a signer must be seen on chain; per network where it differs.",
     )
     restore: RestoreRule = RestoreRule()
     downtime: DowntimeRule | None = Field(default=None, description="Expected downtime; unknown where it is missing.")

@@ -11,6 +11,7 @@ import pulumi_openstack as openstack
 from stacks.errors import StakeyardError
 from stacks.fleet_models import ExistingImage, GoldenImage
 from stacks.paths import cache
+from stacks.urns import IMAGES
 
 UPLOAD_LIMIT = "30m"
 
@@ -46,7 +47,7 @@ class Images(pulumi.ComponentResource):
         self, name: str, images: Mapping[str, GoldenImage | ExistingImage], opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Upload what is golden, look up what exists; images that are the same are uploaded once."""
-        super().__init__("stakeyard:index:Images", name, None, opts)
+        super().__init__(IMAGES, name, None, opts)
         self._prefix = name
         self.ids: dict[str, pulumi.Output[str]] = {}
         made: dict[str, pulumi.Output[str]] = {}

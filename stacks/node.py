@@ -8,7 +8,7 @@ import pulumi_openstack as openstack
 from stacks.fleet_models import Fleet, Node
 from stacks.resources import Convergence, HostKey
 from stacks.site import Site
-from stacks.type_tokens import NODE
+from stacks.urns import NODE
 from stacks.variables import Plan
 
 # The same for every node and for ever, as a change of it would replace all servers: the login user, and the one

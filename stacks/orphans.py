@@ -14,7 +14,7 @@ from openstack.exceptions import ResourceFailure, ResourceNotFound
 
 from stacks.cancellation import pause
 from stacks.errors import StakeyardError
-from stacks.type_tokens import (
+from stacks.urns import (
     ATTACHMENT,
     FLOATING_IP,
     IMAGE,

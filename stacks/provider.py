@@ -26,7 +26,7 @@ from stacks.errors import StakeyardError
 from stacks.hostkey import PinnedKey
 from stacks.lifecycle import Lifecycle, Report, State
 from stacks.runner import forget_operators_settings
-from stacks.type_tokens import CONVERGENCE, FLEET_CHECKS, HOST_KEY
+from stacks.urns import CONVERGENCE, FLEET_CHECKS, HOST_KEY, name_of, type_of
 from stacks.verification import FleetVerification
 
 VERSION = "0.1.0"
@@ -154,12 +154,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
 def lifecycle(urn: str) -> Lifecycle:
     """The resource type that a URN names, without its parents' types."""
-    return RESOURCES[urn.split("::")[2].rpartition("$")[2]]
-
-
-def name_of(urn: str) -> str:
-    """The Pulumi name in a URN."""
-    return urn.rpartition("::")[2]
+    return RESOURCES[type_of(urn)]
 
 
 def plain(properties: struct_pb2.Struct) -> State:

@@ -22,6 +22,7 @@ from stacks.rebuild_state import Target, target
 from stacks.signer import VolumeView
 from stacks.signer_cloud import SignerCloud
 from stacks.ssh import session
+from stacks.urns import IMAGES
 from stacks.whole_files import replace
 from stacks.workspace import Workspace
 
@@ -103,7 +104,7 @@ class Stack:
 
     def update(self, resources: Sequence[str], replace: Sequence[str], restore: Path | None) -> None:
         """See `Pulumi`. Images belong to no node, and a new server may need a newer one than the old."""
-        images = f"urn:pulumi:{self._workspace.stack}::stakeyard::**stakeyard:index:Images$**"
+        images = f"urn:pulumi:{self._workspace.stack}::stakeyard::**{IMAGES}$**"
         replaced = [f"--replace={urn}" for urn in replace]
         with _named(restore):
             self._run("up", *_targets([*resources, images]), *replaced)

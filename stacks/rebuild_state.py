@@ -7,7 +7,7 @@ from typing import Any
 
 from stacks.errors import StakeyardError
 from stacks.signer import fingerprints
-from stacks.type_tokens import CONVERGENCE, HOST_KEY, NODE, SERVER, VOLUME
+from stacks.urns import CONVERGENCE, HOST_KEY, NODE, SERVER, VOLUME, name_of, type_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Target:
     @property
     def in_cloud(self) -> tuple[str, ...]:
         """The resources that the cloud knows: a look at the others would be a look into the host."""
-        return tuple(urn for urn in self.resources if _type(urn).startswith("openstack:"))
+        return tuple(urn for urn in self.resources if type_of(urn).startswith("openstack:"))
 
     @property
     def cloud(self) -> str:
@@ -57,10 +57,10 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
     """The node in a `pulumi stack export`. Raises StakeyardError where it was never there, or never converged."""
     resources = [each for each in deployment["deployment"].get("resources") or () if not each.get("delete")]
     parents = {each["urn"]: each.get("parent", "") for each in resources}
-    components = [urn for urn in parents if _type(urn) == NODE]
-    root = next((urn for urn in components if _name(urn) == node), None)
+    components = [urn for urn in parents if type_of(urn) == NODE]
+    root = next((urn for urn in components if name_of(urn) == node), None)
     if root is None:
-        known = ", ".join(sorted(map(_name, components))) or "no node at all"
+        known = ", ".join(sorted(map(name_of, components))) or "no node at all"
         raise StakeyardError(f"the stack has no node {node}: it has {known}; run `stakeyard pulumi up` for a new one.")
     own = [each for each in resources if _below(each["urn"], root, parents)]
     convergence = _one(own, CONVERGENCE)
@@ -78,7 +78,7 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
         # Between its end and its successor's beginning, a server is in the state without being anywhere else.
         server=server["id"] if server and not server.get("pendingReplacement") else None,
         server_urn=server["urn"] if server else f"{root.rpartition('::')[0]}${SERVER}::{node}",
-        volumes={_name(each["urn"]): each["id"] for each in own if each["type"] == VOLUME},
+        volumes={name_of(each["urn"]): each["id"] for each in own if each["type"] == VOLUME},
         inputs=inputs,
         converged_on=str(inputs.get("server_id")) if finished else None,
         checks=tuple(outputs.get("checks") or ()),
@@ -96,14 +96,6 @@ def _below(urn: str, root: str, parents: Mapping[str, str]) -> bool:
 
 def _one(resources: Iterable[Mapping[str, Any]], kind: str) -> Mapping[str, Any] | None:
     return next((each for each in resources if each["type"] == kind), None)
-
-
-def _type(urn: str) -> str:
-    return urn.split("::")[2].rpartition("$")[2]
-
-
-def _name(urn: str) -> str:
-    return urn.rpartition("::")[2]
 
 
 def _moment(text: str | None) -> float | None:

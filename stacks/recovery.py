@@ -19,11 +19,24 @@ from stacks.fleet_file import read_fleet_part
 from stacks.fleet_text import shown
 from stacks.orphans import FINDERS, find
 from stacks.text import last_line
+from stacks.urns import (
+    ATTACHMENT,
+    FLOATING_IP,
+    NETWORK,
+    PORT,
+    PROVIDER,
+    ROUTER,
+    ROUTER_INTERFACE,
+    RULE,
+    SECURITY_GROUP,
+    SERVER,
+    SUBNET,
+    name_of,
+)
 from stacks.workspace import Workspace
 
 # An object made by the interrupted update cannot be older than that; an hour covers clocks and long updates.
 OLDEST = timedelta(hours=1)
-PROVIDER = "pulumi:providers:openstack"
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ class Pending:
     @property
     def name(self) -> str:
         """The Pulumi name of the resource."""
-        return self.urn.rsplit("::", 1)[-1]
+        return name_of(self.urn)
 
 
 def pending_creates(deployment: Mapping[str, Any]) -> list[Pending]:
@@ -83,26 +96,24 @@ def too_old(created_at: str | None, checkpoint: datetime) -> bool:
 
 # What other objects hang on goes last: attachments and servers before ports, rules before groups.
 ORDER = (
-    "volumeAttach",
-    "instance",
-    "floatingIp:",
-    "routerInterface",
-    "port:",
-    "secGroupRule",
-    "secGroup:",
-    "subnet",
-    "router:",
-    "network:Network",
+    ATTACHMENT,
+    SERVER,
+    FLOATING_IP,
+    ROUTER_INTERFACE,
+    PORT,
+    RULE,
+    SECURITY_GROUP,
+    SUBNET,
+    ROUTER,
+    NETWORK,
 )
 
 
 def deletion_order(pending: Iterable[Pending]) -> list[Pending]:
     """`pending` sorted so that nothing is deleted before what uses it."""
 
-    def rank(item: Pending) -> int:
-        return next((i for i, part in enumerate(ORDER) if part in item.type), len(ORDER))
-
-    return sorted(pending, key=rank)
+    ranks = {kind: rank for rank, kind in enumerate(ORDER)}
+    return sorted(pending, key=lambda item: ranks.get(item.type, len(ORDER)))
 
 
 def interrupted(deployment: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from stacks.type_tokens import CONVERGENCE, FLEET_CHECKS, HOST_KEY
+from stacks.urns import CONVERGENCE, FLEET_CHECKS, HOST_KEY
 from stacks.variables import Plan
 
 LOGIN = "stakeyard"

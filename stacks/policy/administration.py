@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from stacks import firewall
 from stacks.fleet_types import RFC1918, WIDEST_PUBLIC_RANGE
 from stacks.policy.model import SSH, Breach, Context, Resource
-from stacks.type_tokens import PORT, RULE
+from stacks.urns import PORT, RULE
 
 WIDEST_V6 = 32
 """Prefix length from which on a range of IPv6 addresses is one organisation's and not the world's."""

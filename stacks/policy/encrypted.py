@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from stacks import encryption
 from stacks.policy.model import Breach, Context, Resource
-from stacks.type_tokens import VOLUME
+from stacks.urns import VOLUME
 
 
 def problem(context: Context, kind: str | None, metadata: Mapping[str, object]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from stacks.policy.model import Breach, Context, Resource
-from stacks.type_tokens import FLOATING_IP, PORT, VOLUME
+from stacks.urns import FLOATING_IP, PORT, VOLUME
 
 _WORDS = {FLOATING_IP: "floating address", PORT: "fixed address", VOLUME: "volume"}
 

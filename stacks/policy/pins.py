@@ -7,7 +7,7 @@ from stacks import artifacts
 from stacks.catalogue_clients import Client
 from stacks.fleet_models import ExistingImage
 from stacks.policy.model import Breach, Context, Resource
-from stacks.type_tokens import SERVER
+from stacks.urns import SERVER
 
 _PIN = r"recorded|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from stacks.policy.model import Breach, Context, Resource
-from stacks.type_tokens import SERVER, VOLUME
+from stacks.urns import SERVER, VOLUME
 
 
 def inside(place: str, regions: Iterable[str]) -> bool:

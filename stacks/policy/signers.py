@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stacks.policy.model import Breach, Context, Resource
-from stacks.type_tokens import CONVERGENCE
+from stacks.urns import CONVERGENCE
 
 
 @dataclass(frozen=True)

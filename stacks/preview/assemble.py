@@ -12,8 +12,8 @@ from stacks.fleet_models import Fleet
 from stacks.preview import risk
 from stacks.preview.model import Change, Inside, Node
 from stacks.preview.rows import About
-from stacks.preview.steps import MASKED, Step, change, compare, name_of, top, type_of
-from stacks.type_tokens import CONVERGENCE, NODE
+from stacks.preview.steps import MASKED, Step, change, compare, top
+from stacks.urns import CONVERGENCE, NODE, name_of, type_of
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from stacks.preview.model import Preview
 from stacks.preview.risk import natural
 from stacks.preview.why import reasons
 from stacks.preview.words import fitting, in_short, kind_of, named
-from stacks.type_tokens import RULE
+from stacks.urns import RULE
 
 _REVIEW = 8_000
 _FIREWALL = 8_000

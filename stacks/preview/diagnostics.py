@@ -8,8 +8,9 @@ from typing import Any
 
 from stacks.errors import StakeyardError
 from stacks.preview.model import Finding
-from stacks.preview.steps import node_of, type_of
+from stacks.preview.steps import node_of
 from stacks.text import last_line
+from stacks.urns import name_of, type_of
 
 RULE = "pulumi-protection"
 _POINT = re.compile(r"^\s*\* ", re.MULTILINE)
@@ -64,7 +65,7 @@ def protections(found: Mapping[str, Any], parents: Mapping[str, str]) -> tuple[F
         Finding(
             RULE,
             "error",
-            f"{type_of(urn)}::{urn.split('::', 3)[3]}",
+            f"{type_of(urn)}::{name_of(urn)}",
             f"it is protected, and Pulumi refuses to {verb} it: change the stack file so that it stays, or lift its "
             "protection with `stakeyard pulumi state unprotect` after you have made sure that nothing needs it any "
             "more.",

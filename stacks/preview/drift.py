@@ -17,16 +17,16 @@ from stacks.fleet import Fleet, load_stack_file
 from stacks.preview.encrypted import decrypted
 from stacks.preview.model import Node, Preview
 from stacks.preview.report import write
-from stacks.preview.steps import name_of, node_of, parents_in, type_of
+from stacks.preview.steps import node_of, parents_in
 from stacks.runner import hider, strings
 from stacks.text import last_line
+from stacks.urns import OURS, name_of, type_of
 from stacks.workspace import Workspace
 
 REFRESH = ("refresh", "--preview-only", "--json", "--non-interactive")
 EVERYWHERE = "(all)"
 """Stands for a node where something belongs to none alone."""
 NO_DRIFT, FAILED, DRIFT = 0, 1, 2
-_OURS = "stakeyard:index:"
 _LONGEST_VALUE = 120
 
 
@@ -104,7 +104,7 @@ def _lines(step: Mapping[str, Any]) -> Iterator[str]:
     old, new = step.get("oldState") or {}, step.get("newState")
     kind, name = type_of(step["urn"]), name_of(step["urn"])
     what = f"{kind.rpartition(':')[2]} {name}"
-    if kind.startswith(_OURS):
+    if kind.startswith(OURS):
         outputs = (new or {}).get("outputs") or {}
         yield from map(str, outputs.get("drift") or ())
     elif not kind.startswith("openstack:"):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stacks.preview.drift import EVERYWHERE
-from stacks.preview.steps import node_of, parents_in, type_of
+from stacks.preview.steps import node_of, parents_in
+from stacks.urns import OURS, type_of
 
-_OURS = "stakeyard:index:"
 NOT_TOLD = "something differs, and the update would put it right"
 
 
@@ -19,7 +19,7 @@ def drifted(digest: Mapping[str, Any], hide: Callable[[str], str] = str) -> dict
     parents = parents_in(digest)
     found: dict[str, dict[str, None]] = {}
     for each in digest.get("steps") or ():
-        if not type_of(each["urn"]).startswith(_OURS):
+        if not type_of(each["urn"]).startswith(OURS):
             continue
         told = _lines(each)
         if told:

@@ -10,7 +10,8 @@ from stacks.policy import compared, inputs
 from stacks.policy.check import check_fleet, check_resources
 from stacks.policy.model import Resource
 from stacks.preview.model import Finding
-from stacks.preview.steps import Step, name_of, steps, type_of
+from stacks.preview.steps import Step, steps
+from stacks.urns import name_of, type_of
 
 
 class Judged:

@@ -31,7 +31,6 @@ _VERDICTS = {
 }
 _CLOUDS = {
     "asked": "The cloud was asked: this is against what is there now.",
-    "recorded": "The cloud was not asked: this is against the recorded state.",
     "mocked": "**Mocked cloud**: no cloud and no state were asked; this is what the change would do to a fleet that is "
     "exactly as its base says.",
 }

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
+from stacks.urns import SERVER
+
 Operation = Literal["create", "update", "replace", "delete", "unprotect"]
 """`unprotect`: nothing of it changes but that Pulumi would let it be deleted from then on."""
 Level = Literal["error", "warning"]
@@ -123,7 +125,7 @@ class Node:
     @property
     def _server(self) -> set[Operation]:
         """What would be done to its server."""
-        return {change.operation for change in self.changes if change.type.endswith(":Instance")}
+        return {change.operation for change in self.changes if change.type == SERVER}
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ class Preview:
     stack: str
     base: str
     """What it is compared with: `state` (what is deployed) or a git revision."""
-    cloud: Literal["asked", "recorded", "mocked"]
-    """`asked`: refreshed from the cloud first. `recorded`: the state as it is. `mocked`: no cloud, no state."""
+    cloud: Literal["asked", "mocked"]
+    """`asked`: refreshed from the cloud first. `mocked`: no cloud, no state."""
     nodes: tuple[Node, ...] = ()
     shared: tuple[Change, ...] = ()
     findings: tuple[Finding, ...] = ()

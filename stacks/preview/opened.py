@@ -6,7 +6,7 @@ One text is one passage, such as `in tcp 8332 from 10.20.0.0/24`, the same for c
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stacks.type_tokens import CONVERGENCE, RULE
+from stacks.urns import CONVERGENCE, RULE
 
 PATH = "lets through"
 """The path of a difference that is a passage: where it is opened there was nothing, where it is closed nothing is."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 from stacks.preview import opened
 from stacks.preview.model import PROTECT, Change
-from stacks.type_tokens import (
+from stacks.urns import (
     ATTACHMENT,
     CONVERGENCE,
     FLEET_CHECKS,

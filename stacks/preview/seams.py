@@ -16,7 +16,7 @@ class Looking:
     """What a look inside hosts may know."""
 
     stack: str
-    cloud: Literal["asked", "recorded", "mocked"]
+    cloud: Literal["asked", "mocked"]
     """`mocked`: there is no host to look at."""
     fleet: Fleet
     catalogue: Catalogue

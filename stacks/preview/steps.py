@@ -13,7 +13,7 @@ from typing import Any
 
 from stacks.preview import opened
 from stacks.preview.model import PROTECT, Change, Difference, Operation
-from stacks.type_tokens import CONVERGENCE, NODE
+from stacks.urns import CONVERGENCE, NODE, name_of, type_of
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How Pulumi writes a value that only the update will know (pkg/resource/plugin/rpc.go)."""
@@ -127,16 +127,6 @@ def _lifts(told: Mapping[str, Any]) -> bool:
 def _merged(states: Iterable[Mapping[str, Any] | None]) -> Mapping[str, Any]:
     """The state that says most: steps of one replacement repeat each other, some without inputs."""
     return max((state for state in states if state), key=lambda state: len(state.get("inputs") or ()), default={})
-
-
-def type_of(urn: str) -> str:
-    """The type in a URN, without its parents' types."""
-    return urn.split("::")[2].rpartition("$")[2]
-
-
-def name_of(urn: str) -> str:
-    """The name in a URN; it may hold `::` itself."""
-    return urn.split("::", 3)[3]
 
 
 def node_of(urn: str, parents: Mapping[str, str]) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from stacks.preview.escape import code
 from stacks.preview.model import Change, Operation
-from stacks.type_tokens import (
+from stacks.urns import (
     ATTACHMENT,
     CONVERGENCE,
     FLEET_CHECKS,

@@ -59,7 +59,7 @@ def filled(text: str) -> Preview:
     return Preview(
         f"stack {text}",
         f"base {text}",
-        "recorded",
+        "asked",
         (node,),
         (one,),
         (finding,),

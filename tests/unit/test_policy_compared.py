@@ -9,7 +9,7 @@ from stacks.fleet import Fleet
 from stacks.policy import compared
 from stacks.policy.check import check_fleet, check_resources
 from stacks.policy.model import Resource
-from stacks.type_tokens import VOLUME
+from stacks.urns import VOLUME
 from tests.unit.policy_data.cases import TODAY, catalogue, fleet
 
 PLAIN = {"nodes.signer-1.volumes.keys.type": "plain"}
