@@ -208,7 +208,7 @@ class NodeFile(Model):
     files: tuple[FileRule, ...] = ()
     health: dict[Token, object] = Field(
         default_factory=dict,
-        description="For the kind's own checks. The program reads `duty_seconds`: the seconds within which every active "
+        description="For the kind's own checks. The program reads `duty_seconds`: within how many seconds every active "
         "key of a signer must be seen on chain; per network where it differs.",
     )
     restore: RestoreRule = RestoreRule()
