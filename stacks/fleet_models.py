@@ -195,6 +195,11 @@ class Fleet(Model):
     network: Network = Field(description="The site's own network.")
     images: dict[Name, Image] = Field(min_length=1, description="Images by name; nodes refer to them.")
     zones: Annotated[tuple[Token, ...], Field(min_length=1, description="Availability zones that nodes may use.")]
+    volume_zone: Token | None = Field(
+        default=None,
+        description="Availability zone of all volumes, on a cloud whose block storage has zones of its own (often one, "
+        "`nova`); without it, a volume is in its node's zone.",
+    )
     groups: dict[Name, Annotated[Group, BeforeValidator(_policy_alone, json_schema_input_type=Policy | Group)]] = Field(
         default_factory=dict, description="Server groups by name: a policy, or a mapping with `policy` and `hosts`."
     )

@@ -28,7 +28,7 @@ class Machine(pulumi.ComponentResource):
         super().__init__(NODE, name, None, pulumi.ResourceOptions(parent=site))
         kept = pulumi.ResourceOptions(parent=self, protect=not fleet.throwaway)
         port = self._port(name, node, site, kept)
-        volumes = self._volumes(name, node, site, kept)
+        volumes = self._volumes(name, node, fleet.volume_zone or node.zone, site, kept)
         address, reachable = self._address(name, fleet, site, port, kept)
         server = self._server(name, node, site, port, after)
         # By the time its key is known, the server has booted: a volume plugged in before can stop an early boot.
@@ -69,7 +69,7 @@ class Machine(pulumi.ComponentResource):
         )
 
     def _volumes(
-        self, name: str, node: Node, site: Site, opts: pulumi.ResourceOptions
+        self, name: str, node: Node, zone: str, site: Site, opts: pulumi.ResourceOptions
     ) -> dict[str, openstack.blockstorage.Volume]:
         # Metadata is the stack file's only when a volume is made: the cloud adds its own when it is attached, and a key
         # volume's is where signers are registered (stacks/signer_cloud.py).
@@ -81,7 +81,7 @@ class Machine(pulumi.ComponentResource):
                 size=volume.size_gib,
                 volume_type=volume.type,
                 metadata=volume.metadata,
-                availability_zone=node.zone,
+                availability_zone=zone,
                 enable_online_resize=True,
                 opts=made_once,
             )
