@@ -120,16 +120,15 @@ class Machine(pulumi.ComponentResource):
             name=site.mark(name),
             image_id=None if root else image,
             block_devices=[
-                {
-                    "uuid": image,
-                    "source_type": "image",
-                    "destination_type": "volume",
-                    "boot_index": 0,
-                    "volume_size": root.size_gib,
-                    "delete_on_termination": True,
-                    # Left away where it is not asked for: with it, the plugin speaks a newer version of the API.
-                    **({"volume_type": root.type} if root.type else {}),
-                }
+                openstack.compute.InstanceBlockDeviceArgs(
+                    uuid=image,
+                    source_type="image",
+                    destination_type="volume",
+                    boot_index=0,
+                    volume_size=root.size_gib,
+                    volume_type=root.type,  # where it is left away, the plugin can do with an older version of the API
+                    delete_on_termination=True,
+                )
             ]
             if root
             else None,

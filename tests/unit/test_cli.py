@@ -80,7 +80,10 @@ def test_what_the_machine_refuses_is_a_sentence_too(
 
 
 def test_a_mistake_of_ours_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "Workspace", lambda *_: {}["nothing"])
+    def fail(*_: object) -> None:
+        raise KeyError("nothing")
+
+    monkeypatch.setattr(cli, "Workspace", fail)
     monkeypatch.setattr(sys, "argv", ["stakeyard", "recover"])
     with pytest.raises(KeyError):
         cli.main()
