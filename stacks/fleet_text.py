@@ -15,7 +15,7 @@ MAX_DEPTH = 32
 """Levels of nesting in a stack file; a real one needs about eight."""
 
 _LONGEST = 80
-_MOST_WORDS = 13
+_MOST_WORDS = 14
 _REMEDIES = {
     "pin": "write recorded, or the id of the image, as clouds replace images under one name.",
     "type": "name a volume type of the cloud.",

@@ -118,6 +118,7 @@ def test_checkpointz_is_a_source_and_a_witness(world: World, who: str) -> None:
         ),
         ("soon", r"^\S+ names 'soon' as its network's genesis time"),
     ],
+    ids=["two days", "no number"],
 )
 def test_a_block_of_long_ago_is_nothing_to_start_from(world: World, said: str, sentence: str) -> None:
     answer = json.dumps({"data": {"genesis_validators_root": NETWORK, "genesis_time": said}})
