@@ -182,21 +182,6 @@ def test_a_change_made_by_hand_is_reported_and_repaired(workspace: Workspace, fl
     assert pulumi(workspace, [*UP, "--expect-no-changes"]).status == 0
 
 
-def test_a_larger_volume_is_taken_up_while_its_client_runs(workspace: Workspace, fleet: dict[str, Any]) -> None:
-    process = "systemctl show -P ExecMainStartTimestampMonotonic bitcoind"
-    began = on_node(workspace, fleet, "bitcoin-1", process)
-    text = workspace.stack_file.read_text()
-    assert "{size_gib: 1, " in text
-    workspace.stack_file.write_text(text.replace("{size_gib: 1, ", "{size_gib: 2, "))
-    workspace.prepare()
-    run = pulumi(workspace, UP)
-    assert run.status == 0, run.text[-3000:]
-    size = on_node(workspace, fleet, "bitcoin-1", "findmnt --bytes --noheadings --output SIZE /var/lib/bitcoind")
-    assert int(size) > 1.8 * (1 << 30)
-    assert on_node(workspace, fleet, "bitcoin-1", process) == began
-    assert pulumi(workspace, [*UP, "--expect-no-changes"]).status == 0
-
-
 def test_destroy_leaves_nothing(workspace: Workspace, cloud: Any) -> None:
     run = pulumi(workspace, ["destroy", "--yes", "--skip-preview"])
     assert run.status == 0, run.text[-3000:]
