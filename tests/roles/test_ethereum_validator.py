@@ -323,10 +323,11 @@ def test_nothing_that_it_signed_is_slashable(running: Validator, beacon: Machine
 
 
 def test_what_it_signed_is_in_its_history_and_the_seed_was_not_undercut(running: Validator, beacon: Machine) -> None:
+    keys = signer.public_keys(running.variables["stakeyard_signing_keys"])
+    # Before the export, after which the client signs on.
+    shown = signer.record(signer.endpoints([{"address": beacon.address}]), keys, 0)
     running.converge(entry="export")
     exported = signer.marks(running.machine.root(f"cat {MOUNT}/export/history.json").encode())
-    keys = signer.public_keys(running.variables["stakeyard_signing_keys"])
-    shown = signer.record(signer.endpoints([{"address": beacon.address}]), keys, 0)
     assert set(exported) == set(map(fingerprint, keys))
     for key, marks in exported.items():
         for name, value in shown.seen[key].items():
