@@ -7,14 +7,13 @@ and what real beacon nodes and Checkpointz answer, this does not show.
 
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from roles.ethereum_beacon.module_utils.stakeyard_checkpoint.origin import Header
+from tests.unit.loopback import QuietHandler, serving
 
 NETWORK = "0x" + "ab" * 32
 BEGAN_AT = int(time.time()) - 400 * 12
@@ -101,10 +100,10 @@ class StandIn:
 def served(source: StandIn) -> Iterator[str]:
     """The source's address while the block runs."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
             self.close_connection = True
             source.asked.append(self.path)
             content = source.answer(self.path)
@@ -121,15 +120,5 @@ def served(source: StandIn) -> Iterator[str]:
             half = content[: len(content) // 2] if cut in ("length", "chunked") else content
             self.wfile.write(b"%x\r\n%s\r\n" % (len(half), half) if cut == "chunked" else half)
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as address:
+        yield address

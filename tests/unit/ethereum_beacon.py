@@ -2,12 +2,12 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.unit.loopback import QuietHandler, serving
 
 ROOT = "0x" + "ab" * 32
 SLOTS = 4
@@ -155,8 +155,8 @@ class FakeBeacon:
 def served(node: FakeBeacon) -> Iterator[str]:
     """The node's address while the block runs."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status, data = node.answer(self.path, content)
             text = json.dumps({"data": data}).encode()
@@ -167,15 +167,5 @@ def served(node: FakeBeacon) -> Iterator[str]:
 
         do_POST = do_GET  # noqa: N815
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as address:
+        yield address

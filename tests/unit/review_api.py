@@ -1,13 +1,13 @@
 """A stand-in for the comment APIs of GitHub and GitLab, on the loopback: it keeps what is posted."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.unit.loopback import QuietHandler, serving
 
 BOT = {"login": "github-actions[bot]", "id": 7}
 TOKEN = "token-of-the-job"  # noqa: S105 - of a server that only this test knows
@@ -60,7 +60,7 @@ def served() -> Iterator[ReviewApi]:
     """The API while the block runs."""
     api = ReviewApi()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or b"{}")
@@ -74,16 +74,5 @@ def served() -> Iterator[ReviewApi]:
 
         do_GET = do_POST = do_PATCH = do_PUT = _serve  # noqa: N815 - the names that http.server calls
 
-        def log_message(self, *_arguments: object) -> None:
-            """Stay quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    api.address = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving(Handler) as api.address:
         yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -1,8 +1,5 @@
 """What the role bitcoin refuses before it touches a host, as Ansible itself evaluates it."""
 
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +8,7 @@ from typing import Any
 import pytest
 
 from stacks.paths import REPOSITORY
+from tests.unit import role_plays
 
 MEMORY = 4096
 # What is on the host: files under the folder of the chain data, and lines of the present bitcoin.conf.
@@ -137,34 +135,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
                 "tasks": [{"name": "Ask", "block": [role], "rescue": [said]}],
             }
         )
-    (folder / "ansible.cfg").touch()
-    (folder / "site.yml").write_text(json.dumps(plays))
-    environment = {
-        **os.environ,
-        "ANSIBLE_ROLES_PATH": str(REPOSITORY / "roles"),
-        "ANSIBLE_HOME": str(folder),
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-        "ANSIBLE_NOCOLOR": "true",
-        "ANSIBLE_PIPELINING": "true",
-        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
-    }
-    command = [
-        str(Path(sys.executable).with_name("ansible-playbook")),
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        str(folder / "site.yml"),
-    ]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
-    found = {}
-    for line in run.stdout.splitlines():
-        text = line.strip().removeprefix('"msg": ')
-        if text.startswith('"CASE '):
-            name, _, reason = json.loads(text).removeprefix("CASE ").partition(": ")
-            found[name] = reason
-    return found
+    return role_plays.told(role_plays.run(folder, plays), "CASE")
 
 
 @pytest.mark.parametrize("case", REFUSED)

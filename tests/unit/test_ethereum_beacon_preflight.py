@@ -1,9 +1,6 @@
 """What the role ethereum_beacon refuses before it touches a host, and the flags it starts with, as Ansible has them."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ import pytest
 import yaml
 
 from stacks.paths import REPOSITORY
+from tests.unit import role_plays
 
 ROLE = REPOSITORY / "roles/ethereum_beacon"
 SOURCE, WITNESS = "ethereum_beacon_checkpoint_url", "ethereum_beacon_checkpoint_witness_url"
@@ -73,6 +71,7 @@ FLAGS: Mapping[str, tuple[dict[str, Any], Mapping[str, Any], list[str]]] = {
     "a database that began without files": ({}, {"kept": False}, []),
     "a devnet, which skips the task": (DEVNET, {"skipped": True}, []),
 }
+Answers = Mapping[str, Mapping[str, str]]
 
 
 def plays(folder: Path) -> Iterator[dict[str, Any]]:
@@ -96,47 +95,28 @@ def play(name: str, settings: Mapping[str, Any], tasks: list[dict[str, Any]]) ->
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    """What Ansible says in each case; one run for all of them."""
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """What Ansible says in each case, by the word that it begins with; one run for all of them."""
     folder = tmp_path_factory.mktemp("preflight")
-    (folder / "ansible.cfg").touch()
     (folder / "devnet.json").write_text(json.dumps({"chain_id": 1}))
-    (folder / "site.yml").write_text(json.dumps(list(plays(folder))))
-    environment = {
-        **os.environ,
-        "ANSIBLE_ROLES_PATH": str(REPOSITORY / "roles"),
-        "ANSIBLE_HOME": str(folder),
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-        "ANSIBLE_NOCOLOR": "true",
-        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
-    }
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    command = [program, "-i", "localhost,", "-c", "local", str(folder / "site.yml")]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
-    found = {}
-    for line in run.stdout.splitlines():
-        text = line.strip().removeprefix('"msg": ')
-        if text.startswith(('"CASE ', '"FLAGS ')):
-            name, _, said = json.loads(text).partition(": ")
-            found[name] = said
-    return found
+    output = role_plays.run(folder, list(plays(folder)))
+    return {word: role_plays.told(output, word) for word in ("CASE", "FLAGS")}
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_it_is_refused(answers: Mapping[str, str], case: str) -> None:
-    assert REFUSED[case][1] in answers.get(f"CASE {case}", "not refused")
+def test_it_is_refused(answers: Answers, case: str) -> None:
+    assert REFUSED[case][1] in answers["CASE"].get(case, "not refused")
 
 
 @pytest.mark.parametrize("case", ALLOWED)
-def test_it_is_allowed(answers: Mapping[str, str], case: str) -> None:
-    assert answers, "no case was refused at all: the preflight did not run"
-    assert f"CASE {case}" not in answers
+def test_it_is_allowed(answers: Answers, case: str) -> None:
+    assert answers["CASE"], "no case was refused at all: the preflight did not run"
+    assert case not in answers["CASE"]
 
 
 @pytest.mark.parametrize("case", FLAGS)
-def test_a_checkpoint_becomes_flags_only_where_its_files_are(answers: Mapping[str, str], case: str) -> None:
-    flags = answers[f"FLAGS {case}"].split()
+def test_a_checkpoint_becomes_flags_only_where_its_files_are(answers: Answers, case: str) -> None:
+    flags = answers["FLAGS"][case].split()
     about = ("--checkpoint", "--weak", *(["--genesis"] if "devnet" not in case else []))
     assert [flag for flag in flags if flag.startswith(about)] == FLAGS[case][2]
     assert "--accept-terms-of-use" in flags

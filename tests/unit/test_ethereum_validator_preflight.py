@@ -1,16 +1,11 @@
 """What the role ethereum_validator refuses before it touches a host, as Ansible itself evaluates it."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stacks.paths import REPOSITORY
+from tests.unit import role_plays
 
 RECIPIENT = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 GOOD: dict[str, Any] = {
@@ -61,27 +56,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
                 "tasks": [{"name": "Ask", "block": [role], "rescue": [said]}],
             }
         )
-    (folder / "ansible.cfg").touch()
-    (folder / "site.yml").write_text(json.dumps(plays))
-    environment = {
-        **os.environ,
-        "ANSIBLE_ROLES_PATH": str(REPOSITORY / "roles"),
-        "ANSIBLE_HOME": str(folder),
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-        "ANSIBLE_NOCOLOR": "true",
-        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
-    }
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    command = [program, "-i", "localhost,", "-c", "local", str(folder / "site.yml")]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
-    found = {}
-    for line in run.stdout.splitlines():
-        text = line.strip().removeprefix('"msg": ')
-        if text.startswith('"CASE '):
-            name, _, reason = json.loads(text).removeprefix("CASE ").partition(": ")
-            found[name] = reason
-    return found
+    return role_plays.told(role_plays.run(folder, plays), "CASE")
 
 
 @pytest.mark.parametrize("case", REFUSED)
