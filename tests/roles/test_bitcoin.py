@@ -24,6 +24,7 @@ pytestmark = pytest.mark.host
 ROLES = ("host", "bitcoin")
 CLI = "/opt/stakeyard/bitcoin/current/bin/bitcoin-cli -conf=/etc/bitcoin/credentials/operator.conf"
 CURRENT = "readlink /opt/stakeyard/bitcoin/current"
+REGTEST_GENESIS = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,59 @@ def test_a_release_on_another_chain_is_rolled_back(
     with pytest.raises(StakeyardError, match="block 0 is 00ff: another chain"):
         node.converge(directory=roles, bitcoin_version="99.0", artifact_mirror=str(mirror))
     assert "31.99.0" in node.machine.root(f"{CLI} getnetworkinfo")
+
+
+def test_a_release_that_is_still_starting_is_left_to_it(
+    node: Node, other_release: Callable[[bytes], tuple[Path, Path]]
+) -> None:
+    """As one that replays blocks: neither killed nor put back, and proven by the run that sees it started."""
+    before = node.machine.root(CURRENT).strip()
+    daemon = (
+        b'#!/bin/sh\ncase "$*" in\n*getblockhash*) echo ' + REGTEST_GENESIS.encode() + b" ;;\n"
+        b"*) until test -e /run/replayed; do sleep 1; done; systemd-notify --ready; exec sleep 900 ;;\nesac\n"
+    )
+    roles, mirror = other_release(daemon)
+    new: dict[str, Any] = {"directory": roles, "bitcoin_version": "99.0", "artifact_mirror": str(mirror)}
+    state = "systemctl show -P ActiveState -P MainPID bitcoind"
+    try:
+        with pytest.raises(StakeyardError, match=r"bitcoind\.service is still starting and is not stopped"):
+            node.converge(**new, bitcoin_start_seconds=20)
+        assert node.machine.root(CURRENT).startswith("99.0-")
+        starting = node.machine.root(state)
+        assert "activating" in starting
+        # Neither the next run nor one that would restart it for a change ends it.
+        for connections in (125, 64):
+            with pytest.raises(StakeyardError, match=r"bitcoind\.service is still starting and is not stopped"):
+                node.converge(**new, bitcoin_start_seconds=5, bitcoin_maxconnections=connections)
+            assert node.machine.root(state) == starting
+        node.machine.root("touch /run/replayed")
+        node.converge(**new)
+        assert node.machine.root("ls -A /opt/stakeyard/bitcoin").split().count(".unproven") == 0
+    finally:
+        node.machine.root("rm -f /run/replayed")
+    assert node.converge().changed > 0
+    assert node.machine.root(CURRENT).strip() == before
+    assert "31.99.0" in node.machine.root(f"{CLI} getnetworkinfo")
+
+
+def test_a_failure_that_is_not_the_releases_restarts_nothing(
+    node: Node, other_release: Callable[[bytes], tuple[Path, Path]]
+) -> None:
+    """Here a volume that is not attached: the release before runs all the time, and is the installed one again."""
+    look = f"{CURRENT}; systemctl show -P MainPID -P NRestarts bitcoind"
+    before = node.machine.root(look)
+    roles, mirror = other_release(b"#!/bin/sh\nexit 7\n")
+    with pytest.raises(
+        StakeyardError, match=r"99\.0-\w+ was not started and 31\.99\.0-\w+ still runs; reason: .*attach it to this server"
+    ):
+        node.converge(
+            directory=roles,
+            bitcoin_version="99.0",
+            artifact_mirror=str(mirror),
+            stakeyard_volumes={"chain": {"device_id": "11111111-2222-4333-8444-555555555555"}},
+        )
+    assert node.machine.root(look) == before
+    assert node.converge().changed == 0
 
 
 def test_blocks_that_were_pruned_stay_pruned(node: Node) -> None:

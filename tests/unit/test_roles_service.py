@@ -99,6 +99,11 @@ def test_a_restart_loop_ends() -> None:
     assert burst * int(found["RestartSec"][0]) < seconds, "the limit could never be reached"
 
 
+def test_only_a_service_that_asks_for_it_starts_without_a_limit() -> None:
+    assert settings(unit(service_start_seconds=600))["TimeoutStartSec"] == ["600"]
+    assert settings(unit(service_start_seconds=600, service_start_unlimited=True))["TimeoutStartSec"] == ["infinity"]
+
+
 def test_lines_that_may_be_added_are_none_that_the_unit_sets_itself() -> None:
     allowed = set(yaml.safe_load((SERVICE / "vars/main.yml").read_text())["service_lines_allowed"])
     own = set(settings(unit(service_user="x", service_state_directory="x", service_memory_max="1G")))

@@ -94,6 +94,11 @@ def test_a_stop_may_take_ten_minutes(host: Any) -> None:
     assert stop == "10min"
 
 
+def test_a_start_may_take_as_long_as_it_needs(host: Any) -> None:
+    """Killed in the middle of replaying blocks, it would begin anew."""
+    assert host.check_output("systemctl show --property=TimeoutStartUSec --value bitcoind.service") == "infinity"
+
+
 def test_the_service_user_cannot_log_in(host: Any) -> None:
     user = host.user("bitcoin")
     assert user.shell == "/usr/sbin/nologin"
