@@ -148,6 +148,10 @@ class SignerRule(Model):
         "of their last signer; per network where it differs."
     )
     silence_seconds: PerNetwork[Positive] = Field(description="Seconds of the same; both must have passed.")
+    duty_seconds: PerNetwork[Positive] = Field(
+        description="Seconds within which every active key must be seen on chain after its client has started; per "
+        "network where it differs."
+    )
 
 
 class ClientRule(Model):
@@ -206,11 +210,7 @@ class NodeFile(Model):
     volumes: dict[Name, VolumeRule] = Field(default_factory=dict)
     egress: dict[Name, EgressRule] = Field(default_factory=dict)
     files: tuple[FileRule, ...] = ()
-    health: dict[Token, object] = Field(
-        default_factory=dict,
-        description="For the kind's own checks. The program reads `duty_seconds`: within how many seconds every active "
-        "key of a signer must be seen on chain; per network where it differs.",
-    )
+    health: dict[Token, object] = Field(default_factory=dict, description="For the kind's own checks alone.")
     restore: RestoreRule = RestoreRule()
     downtime: DowntimeRule | None = Field(default=None, description="Expected downtime; unknown where it is missing.")
 
@@ -226,6 +226,7 @@ class NodeFile(Model):
         if self.signer:
             yield from _each("signer.silence_epochs", self.signer.silence_epochs)
             yield from _each("signer.silence_seconds", self.signer.silence_seconds)
+            yield from _each("signer.duty_seconds", self.signer.duty_seconds)
         if self.downtime:
             yield from _each("downtime.restart_seconds", self.downtime.restart_seconds)
             yield from _each("downtime.server_seconds", self.downtime.server_seconds)

@@ -48,7 +48,10 @@ class VolumeNeed:
 
 @dataclass(frozen=True)
 class Signer:
-    """How a signing node keeps its keys; the silence is in epochs of its network, and in seconds."""
+    """How a signing node keeps its keys; the silence is in epochs of its network, and in seconds.
+
+    `duty_seconds`: within how many seconds of its client's start every active key must be seen on chain.
+    """
 
     kind: str
     """The folder whose signer.py knows the keys' protocol."""
@@ -58,6 +61,7 @@ class Signer:
     history: str
     silence_epochs: int
     silence_seconds: int
+    duty_seconds: int
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ def signer_on(file: NodeFile, network: str | None) -> Signer | None:
         history=rule.history,
         silence_epochs=_for(rule.silence_epochs, network, "signer.silence_epochs"),
         silence_seconds=_for(rule.silence_seconds, network, "signer.silence_seconds"),
+        duty_seconds=_for(rule.duty_seconds, network, "signer.duty_seconds"),
     )
 
 

@@ -31,9 +31,6 @@ DUTY_EPOCHS = 2
 DUTIES = 3
 """How often a kind's time for seeing its keys on chain is waited for: a history that came from a backup first listens
 for another signer, and so does the client when it starts."""
-DUTY_SECONDS = 1200
-"""For a kind that does not say in its node.yml how soon its keys are seen (`health.duty_seconds`)."""
-
 
 USABLE = ("available", "reserved", "attaching", "detaching", "in-use", "maintenance", "backing-up")
 """What Cinder says of a volume whose content is there."""
@@ -154,15 +151,9 @@ class Kept:
 
 
 def patience(fleet: Fleet, catalogue: Catalogue, node: str) -> float:
-    """Seconds within which the keys of a node must be seen on chain, by its kind's node.yml."""
-    kind = catalogue.kind(fleet.nodes[node].kind)
-    network = kind.network(fleet.nodes[node].vars)
-    for part in kind.parts:
-        value = part.health.get("duty_seconds")
-        seconds = value.get(network) if isinstance(value, dict) else value
-        if isinstance(seconds, int):
-            return float(DUTIES * seconds)
-    return float(DUTIES * DUTY_SECONDS)
+    """Seconds within which the keys of a node must be seen on chain, by its kind's node.yml; 0 for one without keys."""
+    signer = catalogue.resolve(fleet.nodes[node].kind, fleet.nodes[node].vars).signer
+    return float(DUTIES * signer.duty_seconds) if signer else 0.0
 
 
 class World:

@@ -50,9 +50,8 @@ def check_files(roles: Iterable[str], scope: str, directory: Path = REPOSITORY /
 
 def limit_seconds(kind: Kind) -> int:
     """Seconds after which the checks of a fleet are stopped: more than the longest that one of them waits."""
-    given = [part.health.get("duty_seconds") for part in kind.parts]
-    values = [value for each in given for value in (each.values() if isinstance(each, dict) else [each])]
-    return TIMEOUT_SECONDS + max((value for value in values if isinstance(value, int)), default=0)
+    waited = kind.signer.duty_seconds if kind.signer else 0
+    return TIMEOUT_SECONDS + (max(waited.values()) if isinstance(waited, dict) else waited)
 
 
 def run(

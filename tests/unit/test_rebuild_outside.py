@@ -13,6 +13,7 @@ from openstack.exceptions import ConflictException, NotFoundException, SDKExcept
 from stacks import rebuild_outside, recovery, remote, role_library, signing
 from stacks.backup import Snapshot
 from stacks.backup_store import Directory
+from stacks.catalogue import load_catalogue
 from stacks.errors import StakeyardError
 from stacks.rebuild_outside import Kept, OpenStack, Stack, World
 from stacks.workspace import Workspace
@@ -220,13 +221,17 @@ def test_a_backup_is_not_opened_without_an_identity(tmp_path: Path) -> None:
 
 
 def test_patience_comes_from_the_kind() -> None:
-    part = SimpleNamespace(health={"duty_seconds": {"main": 100, "trial": 10}})
-    kind = SimpleNamespace(parts=[part], network=lambda variables: variables["network"])
-    catalogue: Any = SimpleNamespace(kind=lambda _: kind)
-    fleet: Any = SimpleNamespace(nodes={"n1": SimpleNamespace(kind="k", vars={"network": "trial"})})
-    assert rebuild_outside.patience(fleet, catalogue, "n1") == 30.0
-    part.health = {}
-    assert rebuild_outside.patience(fleet, catalogue, "n1") == 3600.0
+    catalogue = load_catalogue()
+    nodes = {
+        "signs": SimpleNamespace(kind="ethereum_validator", vars={"ethereum_network": "devnet"}),
+        "keeps": SimpleNamespace(kind="bitcoin", vars={}),
+    }
+    fleet: Any = SimpleNamespace(nodes=nodes)
+    rule = catalogue.kind("ethereum_validator").signer
+    assert rule is not None
+    assert isinstance(rule.duty_seconds, dict)
+    assert rebuild_outside.patience(fleet, catalogue, "signs") == rebuild_outside.DUTIES * rule.duty_seconds["devnet"]
+    assert rebuild_outside.patience(fleet, catalogue, "keeps") == 0.0
 
 
 def test_the_staged_file_is_plain_json(tmp_path: Path) -> None:

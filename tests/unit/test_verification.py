@@ -66,6 +66,7 @@ def test_the_limit_is_above_what_a_check_of_the_kind_waits() -> None:
     catalogue = load_catalogue()
     assert limit_seconds(catalogue.kind("bitcoin")) == verification.TIMEOUT_SECONDS
     kind = catalogue.kind("ethereum_validator")
-    (duties,) = [part.health["duty_seconds"] for part in kind.parts]
+    assert kind.signer is not None
+    duties = kind.signer.duty_seconds
     assert isinstance(duties, dict)
     assert limit_seconds(kind) == verification.TIMEOUT_SECONDS + max(duties.values())

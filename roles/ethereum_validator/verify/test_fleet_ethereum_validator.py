@@ -76,7 +76,7 @@ def patience(node: Node) -> float:
     """Seconds until every active key must have been seen: duties come once an epoch."""
     kind = yaml.safe_load((ROLE / "node.yml").read_text())
     network = node["variables"].get("ethereum_network", "mainnet")
-    return float(kind["health"]["duty_seconds"][network])
+    return float(kind["signer"]["duty_seconds"][network])
 
 
 def test_every_active_key_is_seen_voting(nodes: Sequence[Node], hosts: Mapping[str, Any]) -> None:
