@@ -41,7 +41,6 @@ class VolumeNeed:
     name: str
     mount: str
     holds: str
-    restore: str
     minimum_gib: int
     required: bool
 
@@ -113,10 +112,10 @@ def volumes_on(file: NodeFile, network: str | None, given: Collection[str]) -> I
 
 def _need(name: str, rule: VolumeRule, network: str | None, small: bool) -> VolumeNeed:
     if small:
-        return VolumeNeed(name, rule.mount, rule.holds, rule.restore, 1, False)
+        return VolumeNeed(name, rule.mount, rule.holds, 1, False)
     minimum = _for(rule.minimum_gib, network, f"volumes.{name}.minimum_gib")
     required = _for(rule.required, network, f"volumes.{name}.required")
-    return VolumeNeed(name, rule.mount, rule.holds, rule.restore, minimum, required)
+    return VolumeNeed(name, rule.mount, rule.holds, minimum, required)
 
 
 def signer_on(file: NodeFile, network: str | None) -> Signer | None:

@@ -186,17 +186,28 @@ def _needed(required: bool, default: object) -> str:
 def _kind_lines(kind: Kind) -> Iterator[str]:
     yield from ("", f"## Kind `{kind.name}`", "", f"{kind.file.summary}.")
     if kind.volume_rules:
-        yield from ("", "| volume | mounted on | holds | smallest size (GiB) | needed |", "|---|---|---|---|---|")
+        titles = ("volume", "mounted on", "holds", "smallest size (GiB)", "needed", "when it is lost")
+        yield from ("", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|")
     for name, rule in kind.volume_rules.items():
         sizes, needed = _each(rule.minimum_gib), _each(rule.required)
         needed += f"; not with `{rule.unless}`" if rule.unless else ""
-        yield f"| `{name}` | `{rule.mount}` | {_cell(rule.holds)} | {sizes} | {needed} |"
+        yield f"| `{name}` | `{rule.mount}` | {_cell(rule.holds)} | {sizes} | {needed} | `{rule.restore}` |"
+    yield from _restored(kind)
     yield from ("", "| variable | type | default | what it is |", "|---|---|---|---|")
     for name, option in sorted(kind.options.items()):
         kinds = "one of " + ", ".join(f"`{choice}`" for choice in option.choices) if option.choices else option.type
         default = json.dumps(option.default, default=str)
         default = default if len(default) <= 60 else "see the role"
         yield f"| `{name}` | {kinds} | `{_cell(default)}` | {_cell(option.description)} |"
+
+
+def _restored(kind: Kind) -> Iterator[str]:
+    safe = sorted({what for part in kind.parts for what in part.restore.safe})
+    never = sorted({what for part in kind.parts for what in part.restore.never})
+    if safe:
+        yield from ("", f"Safe to restore, from whatever copy: {', '.join(safe)}.")
+    if never:
+        yield from ("", f"Never restored: {', '.join(never)}.")
 
 
 def _each(value: object) -> str:

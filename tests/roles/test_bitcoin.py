@@ -232,7 +232,8 @@ def test_a_failure_that_is_not_the_releases_restarts_nothing(
     before = node.machine.root(look)
     roles, mirror = other_release(b"#!/bin/sh\nexit 7\n")
     with pytest.raises(
-        StakeyardError, match=r"99\.0-\w+ was not started and 31\.99\.0-\w+ still runs; reason: .*attach it to this server"
+        StakeyardError,
+        match=r"99\.0-\w+ was not started and 31\.99\.0-\w+ still runs; reason: .*attach it to this server",
     ):
         node.converge(
             directory=roles,
