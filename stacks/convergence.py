@@ -3,7 +3,8 @@
 Inputs: name, kind, host, host_key, server_id, cloud, user, private_key_file, roles, roles_digest, variables,
 secret_variables, managed (path, owner, group and mode of managed files), units, throwaway; where the stack file has
 one, backup (stacks/fleet_backup.py); for a node that signs, signer (stacks/signing.py).
-Outputs add: versions, checks, files (path -> digest, owner, group and mode), drift, revision.
+Outputs add: versions, checks, files (path -> digest, owner, group and mode), drift, revision; seeded where keys started
+without their history (`stacks.signing.seeded`).
 """
 
 import shlex
@@ -51,7 +52,7 @@ class Convergence:
             variables = {**inputs["variables"], "stakeyard_kind_digest": inputs["roles_digest"]}
             cloud = SignerCloud(inputs["cloud"]) if inputs.get("signer") else None
             if cloud:
-                variables |= signing.prepare(inputs, opened, report, cloud)
+                variables |= signing.prepare(inputs, opened, report, cloud, state)
             converge(
                 host,
                 inputs["roles"],

@@ -26,8 +26,6 @@ from stacks.urns import IMAGES
 from stacks.whole_files import replace
 from stacks.workspace import Workspace
 
-DUTY_EPOCHS = 2
-"""How far back the chain is asked for a first duty; a beacon node that began at a checkpoint knows no more."""
 DUTIES = 3
 """How often a kind's time for seeing its keys on chain is waited for: a history that came from a backup first listens
 for another signer, and so does the client when it starts."""
@@ -184,16 +182,14 @@ class World:
         replace(staged, json.dumps({node: told}))
         return staged
 
-    def quiet(self, node: Target) -> float | None:
+    def last_signed(self, node: Target) -> float | None:
         """See `Outside`; the node itself asks, as nobody else reaches the services that it uses."""
         signer = node.inputs["signer"]
         kind = role_library.load(signer["kind"], "signer")
-        asked = [f"--beacon={url}" for url in kind.endpoints(signer["uses"])]
-        asked += [f"--key={key}" for key in signer["public_keys"]]
-        arguments = ["record", f"--epoch=-{DUTY_EPOCHS}", *asked]
+        asked = kind.question(signer["uses"], signer["public_keys"], recent=True)
         with session([host_of(node.inputs, node.inputs)]) as opened:
-            shown = remote.ask(opened, node.node, signer["kind"], kind.REMOTE, arguments)
-        found: float | None = shown["quiet_seconds"] if shown["synced"] else None
+            shown = remote.ask(opened, node.node, signer["kind"], kind.REMOTE, asked)
+        found: float | None = shown["last"] if shown["synced"] else None
         return found
 
     def patience(self) -> float:

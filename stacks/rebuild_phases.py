@@ -221,16 +221,17 @@ def duty(job: Job) -> Data:
     target = outside.pulumi.target(job.node)
     begun, patience = outside.now(), outside.patience()
     while True:
-        quiet = outside.quiet(target)
+        # The chain's own time: how long ago that is depends on how far the chain's head is behind.
+        last = outside.last_signed(target)
         now = outside.now()
-        if quiet is not None and now - quiet > ended:
-            return {"signed_at": now - quiet, "seen_at": now}
+        if last is not None and last > ended:
+            return {"signed_at": last, "seen_at": now}
         if now - begun > patience:
             raise StakeyardError(
                 f"{job.node}: within {patience:.0f} s the chain has shown no message of its keys: look at its signer, "
                 "then run this again."
             )
-        job.say("no message of its keys on chain yet" + (f"; the last is {quiet:.0f} s old" if quiet else ""))
+        job.say("no message of its keys on chain yet" + (f"; the last is {now - last:.0f} s old" if last else ""))
         outside.sleep(DUTY_POLL_SECONDS)
 
 

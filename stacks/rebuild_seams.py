@@ -87,8 +87,9 @@ class Outside(Protocol):
     def stage(self, node: str, history: bytes | None, holder: str | None, accept_older: bool) -> Path:
         """Write what the convergence is to restore, for nobody else to read; the file to name to it."""
 
-    def quiet(self, node: Target) -> float | None:
-        """Seconds since any of the node's keys was last seen signing on chain; None where none was seen."""
+    def last_signed(self, node: Target) -> float | None:
+        """When the last message of the node's keys that the chain shows was due (seconds since 1970); None where it
+        shows none, or cannot be asked for its present."""
 
     def patience(self) -> float:
         """Seconds within which the node's keys must be seen signing."""

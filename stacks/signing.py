@@ -7,13 +7,14 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from stacks import remote, role_library
 from stacks.errors import StakeyardError
-from stacks.lifecycle import Report
+from stacks.lifecycle import Report, State
 from stacks.signer import SEED, Claim, Record, Registration, Seeding, fingerprint, fingerprints, raised, require
 from stacks.signer_claim import release, settle, take
 from stacks.signer_cloud import SignerCloud
@@ -23,8 +24,6 @@ RESTORE = "STAKEYARD_RESTORE"
 """Names a file with what is to be restored, by node: history (a file's path), holder (a server), accept_older."""
 CLAIM_FILE = "claim.json"
 """In the root of a key volume."""
-EPOCHS_BACK = 12
-"""How far back the chain is asked about the keys; more than any kind's silence."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,13 @@ class Noted:
     begun: frozenset[str]
 
 
-def prepare(inputs: Mapping[str, Any], opened: Session, report: Report, cloud: SignerCloud) -> dict[str, object]:
+def prepare(
+    inputs: Mapping[str, Any], opened: Session, report: Report, cloud: SignerCloud, state: State
+) -> dict[str, object]:
     """The variables with which the roles may make this server the signer.
 
+    Where keys start without their history, `state["seeded"]` keeps why they may: what the chain showed, what the cloud
+    said, and the marks that they start with.
     Raises StakeyardError when another server, or a server that may be alive, has the claim, or when keys would start
     without a history that is safe.
     """
@@ -74,7 +77,7 @@ def prepare(inputs: Mapping[str, Any], opened: Session, report: Report, cloud: S
     if keys <= begun:
         return {"stakeyard_claim": granted}
     report.progress("asking the chain about the keys")
-    return {"stakeyard_claim": granted, "stakeyard_history": history(inputs, opened, keys - begun, cloud)}
+    return {"stakeyard_claim": granted, "stakeyard_history": history(inputs, opened, keys - begun, cloud, state)}
 
 
 def noted_on(inputs: Mapping[str, Any], opened: Session) -> Noted | None:
@@ -103,37 +106,45 @@ def _understood(text: str, volume: str) -> Noted | None:
         return None  # the roles refuse it with a sentence
 
 
-def history(inputs: Mapping[str, Any], opened: Session, keys: frozenset[str], cloud: SignerCloud) -> str:
+def history(inputs: Mapping[str, Any], opened: Session, keys: frozenset[str], cloud: SignerCloud, state: State) -> str:
     """The history, in the kind's own form, with which these keys start on a volume that has none of theirs."""
     signer, given = inputs["signer"], restoration(inputs["name"])
     public_keys = [key for key in signer["public_keys"] if fingerprint(key) in keys]
     kind = role_library.load(signer["kind"], "signer")
-    asked = [f"--beacon={url}" for url in kind.endpoints(signer["uses"])]
-    asked += [f"--key={key}" for key in kind.public_keys(public_keys)]
-    shown = remote.ask(
-        opened, inputs["name"], signer["kind"], kind.REMOTE, ["record", f"--epoch=-{EPOCHS_BACK}", *asked]
-    )
-    named = ("synced", "seen", "present", "quiet_epochs", "quiet_seconds", "reach")
-    record = Record(**{name: shown[name] for name in named})
+    shown = remote.ask(opened, inputs["name"], signer["kind"], kind.REMOTE, kind.question(signer["uses"], public_keys))
+    record = Record(**{each.name: shown[each.name] for each in fields(Record)})
     known = kind.marks(given.history) if given.history else {}
     marks = raised(keys, known, record)
-    holder = cloud.server(given.holder) if given.holder else None
-    require(
-        SEED,
-        Seeding(
-            keys=keys,
-            history=known,
-            marks=marks,
-            record=record,
-            holder=holder,
-            silence_epochs=signer["silence_epochs"],
-            silence_seconds=signer["silence_seconds"],
-            accept_older=given.accept_older,
-            now=cloud.now(),
-        ),
+    question = Seeding(
+        keys=keys,
+        history=known,
+        marks=marks,
+        record=record,
+        holder=cloud.server(given.holder) if given.holder else None,
+        silence_epochs=signer["silence_epochs"],
+        silence_seconds=signer["silence_seconds"],
+        accept_older=given.accept_older,
+        now=cloud.now(),
     )
-    made: bytes = kind.seed(given.history, public_keys, marks, shown["genesis_validators_root"])
+    require(SEED, question)
+    state["seeded"] = seeded(question)
+    made: bytes = kind.seed(given.history, public_keys, marks, shown["chain"])
     return made.decode()
+
+
+def seeded(allowed: Seeding) -> dict[str, Any]:
+    """Why keys were allowed to start without their history, for the stack's outputs; marks by fingerprint."""
+    return {
+        "at": datetime.fromtimestamp(allowed.now, UTC).isoformat(timespec="seconds"),
+        "quiet_epochs": allowed.record.quiet_epochs,
+        "quiet_seconds": allowed.record.quiet_seconds,
+        "holder": {"server": allowed.holder.server, "status": allowed.holder.status} if allowed.holder else None,
+        "accepted_older": allowed.accept_older and bool(allowed.older),
+        "present": dict(allowed.record.present),
+        "seen": {key: dict(allowed.record.seen[key]) for key in sorted(allowed.keys & allowed.record.seen.keys())},
+        "backup": {key: dict(allowed.history[key]) for key in sorted(allowed.keys & allowed.history.keys())},
+        "marks": {key: dict(allowed.marks[key]) for key in sorted(allowed.keys)},
+    }
 
 
 def finish(inputs: Mapping[str, Any], cloud: SignerCloud) -> None:

@@ -1,7 +1,6 @@
 """What the toolkit's signer core needs to know of Ethereum validators.
 
-`public_keys`, `marks`, `seed`, `endpoints` and `REMOTE`, which answers `record` on a host, are the seam of every kind
-that signs; see their own words.
+`question`, `REMOTE`, `marks` and `seed` are the seam of every kind that signs; see their own words.
 Marks are `source` and `target` (epochs of attestations) and `slot` (of blocks), each the highest signed.
 A key's slashable messages (consensus specification, phase 0) are two votes for one target, a vote that surrounds
 another, and two blocks for one slot; who only ever raises the three marks signs none of them.
@@ -29,12 +28,17 @@ from roles.ethereum_validator.module_utils.stakeyard_ethereum.record import (  #
 
 __all__ = [
     "BeaconError", "ChainRecord", "InterchangeError", "Marks", "endpoints", "first_duty", "marks", "public_keys",
-    "record", "seed",
+    "question", "record", "seed",
 ]  # fmt: skip
 
 
 REMOTE = "stakeyard_ethereum.remote"
-"""What answers questions about the chain on a host (see `stacks.remote`)."""
+"""What answers a `question` on a host (see `stacks.remote`): a mapping with the fields of `stacks.signer.Record`, with
+`last`, when the last message seen of the keys was due (seconds since 1970, or None), and with `chain`, for `seed`."""
+EPOCHS_BACK = 12
+"""How far back the chain is asked about keys that are to start without their history: more than any silence."""
+RECENT_EPOCHS = 2
+"""How far back for what they signed of late; a beacon node that began at a checkpoint knows no more."""
 BEACON_PORT = 3500
 """Of the standard API; as node.yml has it under `egress`."""
 
@@ -42,6 +46,16 @@ BEACON_PORT = 3500
 def endpoints(uses: Iterable[Mapping[str, str]]) -> list[str]:
     """The beacon nodes on the servers that a node uses (name, address)."""
     return [f"http://{used['address']}:{BEACON_PORT}" for used in uses]
+
+
+def question(uses: Iterable[Mapping[str, str]], declared: Iterable[object], *, recent: bool = False) -> list[str]:
+    """What `REMOTE` is asked for all that the chain shows of these public keys, or only for the `recent` past.
+
+    Raises InterchangeError for what is no public key, or is there twice.
+    """
+    asked = ["record", f"--epoch=-{RECENT_EPOCHS if recent else EPOCHS_BACK}"]
+    asked += [f"--beacon={url}" for url in endpoints(uses)]
+    return asked + [f"--key={key}" for key in public_keys(declared)]
 
 
 def public_keys(declared: Iterable[object]) -> list[str]:
@@ -58,28 +72,27 @@ def marks(history: bytes) -> dict[str, Marks]:
     return interchange.by_fingerprint(interchange.parse(history))
 
 
-def seed(
-    history: bytes | None, keys: Iterable[str], watermarks: Mapping[str, Marks], genesis_validators_root: str
-) -> bytes:
+def seed(history: bytes | None, keys: Iterable[str], watermarks: Mapping[str, Marks], chain: str) -> bytes:
     """A history with which keys start anew: for each of the public `keys` one attestation and one block.
 
     Their marks are the highest of `watermarks` (by fingerprint) and of `history`, an EIP-3076 file or None, so that the
-    client refuses everything at or below: lower sources, and targets and slots that are lower or equal. Which
+    client refuses everything at or below: lower sources, and targets and slots that are lower or equal. `chain` is its
+    genesis validators root. Which
     watermarks are right is `record`'s to say (`present` and `seen`); see there why a source is never raised to the
     present. A client without any history of a key signs whatever it is asked, so all three marks are required.
 
     Raises InterchangeError for a missing mark, a malformed history, or one of another chain.
     """
     known = interchange.parse(history) if history is not None else None
-    if known and known.genesis_validators_root != genesis_validators_root.lower():
+    if known and known.genesis_validators_root != chain.lower():
         raise InterchangeError(
-            f"the history is of the chain {known.genesis_validators_root}, not of {genesis_validators_root}: "
+            f"the history is of the chain {known.genesis_validators_root}, not of {chain}: "
             "take the history of this chain."
         )
     raised = {}
     for key in public_keys(keys):
         before = known.keys.get(key, {}) if known else {}
         raised[key] = interchange.highest(before, watermarks.get(interchange.fingerprint(key), {}))
-    started = interchange.History(genesis_validators_root, raised)
+    started = interchange.History(chain, raised)
     interchange.require_complete(started)
     return interchange.minimal(started)

@@ -264,11 +264,11 @@ class World:
         self.staged[path] = (history, holder, accept_older)
         return path
 
-    def quiet(self, node: Target) -> float | None:
+    def last_signed(self, node: Target) -> float | None:
         self._step(2)
         if self.ready_at is not None and self.time >= self.ready_at + self.signs_after:
             self.signed_at = self.ready_at + self.signs_after
-        return None if self.signed_at is None else self.time - self.signed_at
+        return self.signed_at
 
     def patience(self) -> float:
         return 300.0

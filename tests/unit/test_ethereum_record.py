@@ -8,6 +8,7 @@ import yaml
 from roles.ethereum_validator import signer
 from roles.ethereum_validator.module_utils.stakeyard_ethereum import remote
 from roles.ethereum_validator.module_utils.stakeyard_ethereum.interchange import fingerprint
+from stacks.catalogue import load_catalogue
 from stacks.paths import REPOSITORY
 from tests.unit.ethereum_beacon import GENESIS, ROOT, SECONDS, SLOTS, FakeBeacon, key_of, served
 
@@ -49,6 +50,8 @@ def test_silence_is_counted_until_the_head_and_not_until_now(node: FakeBeacon) -
     for same in (record, later):
         assert same.quiet_epochs == 10 - 6
         assert same.quiet_seconds == (40 - voted(node)) * SECONDS
+    # When that was does not depend on how far the head is: else an old message would look like a new one.
+    assert record.last == later.last == further.last == GENESIS + voted(node) * SECONDS
     assert further.quiet_epochs == 11 - 6
     assert further.quiet_seconds == (44 - voted(node)) * SECONDS
 
@@ -57,7 +60,7 @@ def test_keys_that_were_never_seen_have_no_silence(node: FakeBeacon) -> None:
     with served(node) as url:
         record = signer.record([url], [key_of(8), key_of(99)], 0, NOW)
         recent = signer.record([url], [key_of(3)], -3, NOW)
-    assert (record.seen, record.quiet_epochs, record.quiet_seconds) == ({}, None, None)
+    assert (record.seen, record.quiet_epochs, record.quiet_seconds, record.last) == ({}, None, None, None)
     assert (recent.seen, recent.quiet_epochs, recent.since) == ({}, None, 7)
 
 
@@ -194,7 +197,24 @@ def test_the_beacon_nodes_are_asked_on_the_port_that_the_kinds_declare() -> None
     assert beacon["ports"]["beacon-api"]["port"] == signer.BEACON_PORT
     assert beacon["ports"]["beacon-api"]["reach"] == "users"
     assert validator["egress"]["validator-beacon-api"]["port"] == signer.BEACON_PORT
-    assert signer.endpoints([{"name": "b", "address": "10.0.0.5"}]) == [f"http://10.0.0.5:{signer.BEACON_PORT}"]
+    url = f"http://10.0.0.5:{signer.BEACON_PORT}"
+    assert signer.question([{"name": "b", "address": "10.0.0.5"}], [f"0x{key_of(3)}"]) == [
+        "record",
+        f"--epoch=-{signer.EPOCHS_BACK}",
+        f"--beacon={url}",
+        f"--key={key_of(3)}",
+    ]
+
+
+def test_the_chain_is_asked_further_back_than_any_silence() -> None:
+    """Else keys that signed within it would count as silent."""
+    rule = load_catalogue().kind("ethereum_validator").signer
+    assert rule is not None
+    assert isinstance(rule.silence_epochs, int)
+    assert isinstance(rule.silence_seconds, dict)
+    assert rule.silence_epochs < signer.EPOCHS_BACK
+    for network, seconds in rule.silence_seconds.items():
+        assert seconds < signer.EPOCHS_BACK * (72 if network == "devnet" else 384)
 
 
 @pytest.mark.parametrize("prefix", ["", "0x"])
@@ -209,6 +229,7 @@ def test_a_key_may_be_asked_for_as_a_stack_file_writes_it(
         assert remote.main() == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["quiet_seconds" if question == "record" else "voted"]
+    assert question == "survey" or shown["chain"] == ROOT
 
 
 def test_a_key_that_is_none_is_refused_in_one_sentence(

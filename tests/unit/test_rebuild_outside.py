@@ -184,11 +184,14 @@ def test_what_is_staged_is_what_the_signer_reads(tmp_path: Path, monkeypatch: py
     assert signing.restoration("n1") == signing.Restoration(None, "s-1", False)
 
 
-def test_silence_is_asked_of_the_node_and_means_nothing_without_a_synced_source(
+def test_the_last_message_is_asked_of_the_node_and_means_nothing_without_a_synced_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown: dict[str, Any] = {"synced": True, "quiet_seconds": 7.5}
-    kind = SimpleNamespace(endpoints=lambda uses: [f"http://{use['address']}" for use in uses], REMOTE="module")
+    shown: dict[str, Any] = {"synced": True, "last": 1_780_000_000.0}
+    kind = SimpleNamespace(
+        question=lambda uses, keys, recent: [use["address"] for use in uses] + keys + ["recent"] * recent,
+        REMOTE="module",
+    )
     asked: list[list[str]] = []
     monkeypatch.setattr(role_library, "load", lambda *_: kind)
 
@@ -207,10 +210,10 @@ def test_silence_is_asked_of_the_node_and_means_nothing_without_a_synced_source(
         "signer": signer,
     }
     node: Any = SimpleNamespace(node="n1", inputs=inputs)
-    assert world(tmp_path).quiet(node) == 7.5
-    assert asked == [["record", f"--epoch=-{rebuild_outside.DUTY_EPOCHS}", "--beacon=http://10.0.0.9", "--key=0xab"]]
+    assert world(tmp_path).last_signed(node) == 1_780_000_000.0
+    assert asked == [["10.0.0.9", "0xab", "recent"]]
     shown["synced"] = False
-    assert world(tmp_path).quiet(node) is None
+    assert world(tmp_path).last_signed(node) is None
 
 
 def test_a_backup_is_not_opened_without_an_identity(tmp_path: Path) -> None:

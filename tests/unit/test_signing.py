@@ -80,7 +80,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the chain shows, as the node's host would print it; tests change it."""
     record: dict[str, Any] = {
         "synced": True,
-        "genesis_validators_root": ROOT,
+        "chain": ROOT,
         "since": 0,
         "seen": {},
         "present": {"source": 9, "target": 11, "slot": 340},
@@ -100,10 +100,16 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return record
 
 
-def prepare(cloud: Cloud, host: Host | None = None, *keys: str) -> dict[str, Any]:
+def prepare(cloud: Cloud, host: Host | None = None, *keys: str, state: dict[str, Any] | None = None) -> dict[str, Any]:
     quiet = Report(lambda _line: None, lambda _line: None)
     inputs = {**INPUTS, "signer": {**INPUTS["signer"], "public_keys": list(keys)}} if keys else INPUTS
-    made: dict[str, Any] = signing.prepare(inputs, host or Host(), quiet, cloud)  # type: ignore[arg-type]
+    made: dict[str, Any] = signing.prepare(
+        inputs,
+        host or Host(),  # type: ignore[arg-type]
+        quiet,
+        cloud,  # type: ignore[arg-type]
+        {} if state is None else state,
+    )
     return made
 
 
@@ -124,8 +130,7 @@ def test_new_keys_get_a_claim_and_a_history_that_begins_now(shown: dict[str, Any
     assert marks_of(made) == {fingerprint(KEY): {"source": 9, "target": 11, "slot": 340}}
     ((host, role, module, *words),) = shown["asked"]
     assert (host, role, module) == ("validator-1", "ethereum_validator", "stakeyard_ethereum.remote")
-    assert words[0] == "record"
-    assert words[2:] == ["--beacon=http://10.0.0.1:3500", f"--key={KEY.removeprefix('0x')}"]
+    assert words == load("ethereum_validator", "signer").question(INPUTS["signer"]["uses"], [KEY])
 
 
 def test_keys_that_have_begun_keep_the_history_on_their_volume(shown: dict[str, Any]) -> None:
@@ -253,7 +258,28 @@ def test_an_old_backup_is_refused_and_accepted_only_with_both(
     with pytest.raises(StakeyardError, match="both must hold"):
         prepare(cloud)
     shown |= {"quiet_epochs": 4, "quiet_seconds": 150.0}
-    assert prepare(cloud)["stakeyard_history"]
+    state: dict[str, Any] = {}
+    assert prepare(cloud, state=state)["stakeyard_history"]
+    key = fingerprint(KEY)
+    assert state["seeded"] == {
+        "at": "1970-01-01T00:00:05+00:00",
+        "quiet_epochs": 4,
+        "quiet_seconds": 150.0,
+        "holder": {"server": "old", "status": None},
+        "accepted_older": True,
+        "present": {"source": 9, "target": 11, "slot": 340},
+        "seen": SEEN,
+        "backup": {key: {"source": 6, "target": 7, "slot": 320}},
+        "marks": {key: {"source": 9, "target": 11, "slot": 340}},
+    }
+
+
+def test_a_refusal_leaves_no_reason_why_keys_may_start(shown: dict[str, Any]) -> None:
+    shown |= {"seen": SEEN, "quiet_epochs": 0, "quiet_seconds": 5.0}
+    state: dict[str, Any] = {}
+    with pytest.raises(StakeyardError, match="may still be alive"):
+        prepare(Cloud(), state=state)
+    assert state == {}
 
 
 def test_a_restore_that_cannot_be_read_is_a_sentence(

@@ -30,6 +30,8 @@ class ChainRecord:
     present: Mapping[str, int] = field(default_factory=dict)
     quiet_epochs: int | None = None
     quiet_seconds: float | None = None
+    last: float | None = None
+    """When the last message seen was due (seconds since 1970); None where none was seen."""
     reach: Mapping[str, int] = field(default_factory=dict)
     """The least marks of a history after which every message was looked for; of a lower one nothing is proven."""
 
@@ -81,6 +83,7 @@ def _ask(beacon: Beacon, keys: list[str], since: int, now: float | None) -> Chai
         present=_present(beacon, chain, slot),
         quiet_epochs=max(0, chain.epoch_of(head) - chain.epoch_of(latest)) if seen else None,
         quiet_seconds=max(0.0, chain.time_of(head) - chain.time_of(latest)) if seen else None,
+        last=chain.time_of(latest) if seen else None,
         # Votes for the first epoch are in its own blocks or later ones.
         reach={TARGET: first - 1} if first > 0 else {},
     )
@@ -129,6 +132,7 @@ def _together(answers: list[ChainRecord]) -> ChainRecord:
         present=highest(*(answer.present for answer in answers)),
         quiet_epochs=min(epochs, default=None),
         quiet_seconds=min(seconds, default=None),
+        last=max((answer.last for answer in answers if answer.last is not None), default=None),
         reach=highest(*(answer.reach for answer in answers)),
     )
 

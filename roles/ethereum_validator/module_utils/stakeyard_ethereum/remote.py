@@ -14,8 +14,14 @@ from .interchange import InterchangeError, public_key
 from .record import first_duty, record
 from .survey import look
 
+
+def _record(asked: argparse.Namespace) -> dict[str, Any]:
+    found = record(asked.beacon, asked.key, asked.epoch)
+    return {**asdict(found), "chain": found.genesis_validators_root}
+
+
 QUESTIONS: dict[str, Callable[[argparse.Namespace], Any]] = {
-    "record": lambda asked: asdict(record(asked.beacon, asked.key, asked.epoch)),
+    "record": _record,
     "first-duty": lambda asked: first_duty(asked.beacon, asked.key, asked.epoch),
     "survey": lambda asked: look(asked.beacon, asked.epoch, asked.last_epoch, asked.key),
 }
