@@ -212,6 +212,7 @@ def verify(job: Job) -> Data:
         "passed": sum(check["outcome"] == "passed" for check in target.checks),
         "skipped": sum(check["outcome"] == "skipped" for check in target.checks),
         "bare_boot_seconds": booted,
+        "seeded": target.seeded,
     }
 
 

@@ -31,6 +31,7 @@ def report(request: Request, progress: Progress) -> dict[str, Any]:
         "servers": {"old": inspected["server"], "new": done["verify"]["server"]},
         "evidence": _evidence(done["fence"]),
         "history": {key: value for key, value in history.items() if key != "staged"} if history else None,
+        "seeded": done["verify"].get("seeded"),
         "checks": {name: done["verify"][name] for name in ("passed", "skipped")},
         "first_duty": {key: _iso(value) for key, value in done["duty"].items()} if "duty" in done else None,
         "recovery_seconds": round(recovery, 1),
@@ -114,9 +115,20 @@ def _facts(found: Mapping[str, Any]) -> Sequence[str]:
         lines.append(
             f"- Key volume {proof['volume']}: attached to {plugged}; claim {held} (generation {claim['generation']})."
         )
+    if found["seeded"]:
+        lines.append(_seeded(found["seeded"]))
     if duty:
         lines.append(f"- First duty of the new server signed {duty['signed_at']}, seen on chain {duty['seen_at']}.")
     return lines
+
+
+def _seeded(found: Mapping[str, Any]) -> str:
+    quiet = "the chain showed no message of them"
+    if found["quiet_epochs"] is not None:
+        quiet = f"silent on chain for {found['quiet_epochs']} epochs and {_seconds(found['quiet_seconds'])}"
+    names = sorted({name for marks in found["marks"].values() for name in marks})
+    least = ", ".join(f"{name} {min(marks[name] for marks in found['marks'].values())}" for name in names)
+    return f"- Keys without their history: {len(found['marks'])}, {quiet} at {found['at']}; they start above {least}."
 
 
 def _refusals(found: Mapping[str, Any]) -> Sequence[str]:

@@ -27,6 +27,8 @@ class Target:
     converged_on: str | None = None
     """The server that its last complete convergence was for."""
     checks: tuple[Mapping[str, str], ...] = ()
+    seeded: Mapping[str, Any] | None = None
+    """Why keys were allowed to start on this server without their history; None where all of them had it."""
     booted: float | None = None
     """When the server's host key was first read (seconds since 1970): it had booted."""
 
@@ -82,6 +84,7 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
         inputs=inputs,
         converged_on=str(inputs.get("server_id")) if finished else None,
         checks=tuple(outputs.get("checks") or ()),
+        seeded=outputs.get("seeded"),
         booted=_moment(key.get("created")) if key else None,
     )
 

@@ -19,6 +19,15 @@ KEY = "0x" + "ab" * 48
 BOOT_SECONDS = 30.0
 
 
+SEEDED = {
+    "at": "2026-01-01T00:00:00+00:00",
+    "quiet_epochs": 3,
+    "quiet_seconds": 150.0,
+    "marks": {"a": {"slot": 9, "target": 2}, "b": {"slot": 8, "target": 3}},
+}
+"""What a convergence says of keys that started without their history (`stacks.signing.seeded`), in part."""
+
+
 class Killed(BaseException):
     """The process ends here; no `except Exception` stops it."""
 
@@ -58,6 +67,7 @@ class World:
         self.ready_at: float | None = None
         self.acts: list[str] = []
         self.replaced = 0
+        self.seeded: dict[str, Any] | None = None
         self.said: list[str] = []
         self.steps = 0
         self.kill_at: float = float("inf")
@@ -154,6 +164,7 @@ class World:
             converged_on=self.converged_on,
             checks=tuple(self.checks),
             booted=self.booted,
+            seeded=self.seeded,
         )
 
     def recover(self) -> None:
@@ -236,6 +247,7 @@ class World:
             if volume != VOLUME:
                 assert restore is not None, "keys were to start without a history"
                 self.restored.append(self.staged[restore])
+                self.seeded = SEEDED
             self._step(effect=lambda: self.claims.update({volume: Claim(server, held.generation + 1)}))
         if self.fails_at_checks:
             self.fails_at_checks -= 1

@@ -13,7 +13,7 @@ from stacks.backup import Snapshot
 from stacks.errors import StakeyardError
 from stacks.rebuild import Fencing, Progress, Request
 from stacks.signer import Claim, ServerView, VolumeView
-from tests.unit.rebuild_world import BOOT_SECONDS, OLD, START, VOLUME, Killed, World
+from tests.unit.rebuild_world import BOOT_SECONDS, OLD, SEEDED, START, VOLUME, Killed, World
 
 
 def saved(name: str, taken: float, generation: int = 3) -> Snapshot:
@@ -430,6 +430,11 @@ def test_the_report_tells_of_refusals_and_of_what_was_restored(tmp_path: Path) -
     assert "counts as alive" in markdown
     assert "from backup a; marks raised to what the chain shows" in markdown
     assert "Commands until it was done: 2." in markdown
+    started = (
+        "2, silent on chain for 3 epochs and 150 s at 2026-01-01T00:00:00+00:00; they start above slot 8, target 2."
+    )
+    assert f"Keys without their history: {started}" in markdown
+    assert read(made)["seeded"] == SEEDED
 
 
 def test_phases_are_shown_with_what_they_are_for(tmp_path: Path) -> None:

@@ -81,6 +81,13 @@ def test_what_waits_to_be_deleted_does_not_count() -> None:
     assert target(state, "n1").server == "s-1"
 
 
+def test_why_keys_started_without_their_history_is_known() -> None:
+    state = exported()
+    assert target(state, "n1").seeded is None
+    state["deployment"]["resources"][-1]["outputs"]["seeded"] = {"marks": {}}
+    assert target(state, "n1").seeded == {"marks": {}}
+
+
 def test_a_convergence_that_failed_was_for_no_server() -> None:
     state = exported()
     state["deployment"]["resources"][-1]["initErrors"] = ["a check failed"]
