@@ -43,9 +43,18 @@ def encrypt_keys(directory: Path) -> Path:
 
 
 def stack_file(
-    path: Path, directory: Path, known: dict[str, Any], network: str = NETWORK, *, validators: bool = True
+    path: Path,
+    directory: Path,
+    known: dict[str, Any],
+    network: str = NETWORK,
+    *,
+    validators: bool = True,
+    larger: str | None = None,
 ) -> Path:
-    """Write the stack file: two nodes, two validators unless they come later, and where their backups go."""
+    """Write the stack file: two nodes, two validators unless they come later, and where their backups go.
+
+    `larger` names a validator that gets another flavor than the rest.
+    """
     lab_file = yaml.safe_load((REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text())
     fleet = lab_file["config"]["stakeyard:fleet"]
     common = {"zone": "nova"}
@@ -65,7 +74,7 @@ def stack_file(
             "kind": "ethereum_validator",
             "address": f"{network}.{20 + number}",
             "image": "machine",
-            "flavor": "lab.small",
+            "flavor": "lab.medium" if larger == f"validator-{number}" else "lab.small",
             **common,
             "volumes": {"keys": {"size_gib": 1, "type": "lab"}},
             "uses": ["eth-1", "eth-2"],

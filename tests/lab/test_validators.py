@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from stacks.devnet import SUMMARY
+from stacks.signer import fingerprint
 from stacks.signer_metadata import from_metadata
 from stacks.workspace import Workspace
 from tests.lab import chain, ethereum, inventory, others
@@ -250,6 +251,31 @@ def test_keystores_copied_by_hand_to_another_host_do_not_sign(drills: Drills, st
 
 
 @pytest.mark.long_drill
+def test_a_planned_replacement_retires_the_signer_before_its_successor_signs(drills: Drills, cloud: Any) -> None:
+    network, node = drills.workspace.state / "network", chain.node(drills.workspace, "validator-2")
+    before, claim = drills.epoch(), registered(cloud, str(node.key_volume)).claim
+    kept = backups_of(drills, "validator-2")
+    ethereum.stack_file(drills.workspace.stack_file, network, drills.known, larger="validator-2")
+    drills.workspace.prepare()
+    run = pulumi(drills.workspace, UP, limit=2400)
+    assert run.status == 0, run.text[-3000:]
+    new = server_of(cloud, drills, "validator-2")
+    assert new.id != node.server
+    assert cloud.compute.find_server(node.server) is None
+    assert len(backups_of(drills, "validator-2")) == len(kept) + 1
+    held = registered(cloud, str(node.key_volume)).claim
+    assert (held.server, held.generation) == (new.id, claim.generation + 1)
+    last = drills.epoch()
+    missed = chain.missed(drills.workspace, drills.keys("validator-2"), before, last)
+    drills.figures.append(f"planned replacement: {run.seconds:.0f} s, epochs missed {missed} of {last - before + 1}")
+
+
+def backups_of(drills: Drills, node: str) -> list[str]:
+    """The names of a node's backups in the operators' repository."""
+    return sorted({path.stem for path in (drills.workspace.state / "network" / "backups" / node).rglob("*.age")})
+
+
+@pytest.mark.long_drill
 def test_a_lost_key_volume_and_old_backups(drills: Drills, cloud: Any) -> None:
     node = chain.node(drills.workspace, "validator-1")
     for _ in range(2):
@@ -258,7 +284,7 @@ def test_a_lost_key_volume_and_old_backups(drills: Drills, cloud: Any) -> None:
         since = drills.epoch()
         while drills.epoch() < since + 2:
             time.sleep(6)
-    backups = sorted({path.stem for path in (drills.workspace.state / "network" / "backups").rglob("*.age")})
+    backups = backups_of(drills, "validator-1")
     assert len(backups) == 2
     before = drills.epoch()
     lose_server(cloud, drills, "validator-1")
@@ -278,6 +304,8 @@ def test_a_lost_key_volume_and_old_backups(drills: Drills, cloud: Any) -> None:
     found = drills.note("key volume lost, newest backup older than the chain", "validator-1", before)
     assert found["history"]["how"] == "restored"
     assert found["history"]["backup"] == backups[1]
+    assert found["seeded"]["accepted_older"]
+    assert set(found["seeded"]["marks"]) == set(map(fingerprint, drills.keys("validator-1")))
     assert [each["sentence"] for each in found["refusals"]]
 
 
