@@ -14,6 +14,7 @@ from openstack.exceptions import ResourceFailure, ResourceNotFound
 
 from stacks.cancellation import pause
 from stacks.errors import StakeyardError
+from stacks.signer_metadata import from_metadata
 from stacks.urns import (
     ATTACHMENT,
     FLOATING_IP,
@@ -99,6 +100,13 @@ def _delete_volume(cloud: Any, volume: Any) -> None:
         raise StakeyardError(
             f"volume {volume.name} ({volume.id}) is attached but not in the state: "
             "import it, or detach it by hand and run this again."
+        )
+    signer = from_metadata(volume.id, volume.metadata or {})
+    if signer and (signer.keys or signer.claim.generation):
+        # Keys are registered long after a volume was made: it only looks like one of this update.
+        raise StakeyardError(
+            f"volume {volume.name} ({volume.id}) is not in the state, but keys are registered on it, so it has their "
+            "history: import it, or bring the right state back, and run this again."
         )
     # A volume that is still being made cannot be deleted yet; one that failed can.
     with suppress(ResourceFailure):

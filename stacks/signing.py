@@ -135,7 +135,7 @@ def history(inputs: Mapping[str, Any], opened: Session, keys: frozenset[str], cl
 def seeded(allowed: Seeding) -> dict[str, Any]:
     """Why keys were allowed to start without their history, for the stack's outputs; marks by fingerprint."""
     return {
-        "at": datetime.fromtimestamp(allowed.now, UTC).isoformat(timespec="seconds"),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "quiet_epochs": allowed.record.quiet_epochs,
         "quiet_seconds": allowed.record.quiet_seconds,
         "holder": {"server": allowed.holder.server, "status": allowed.holder.status} if allowed.holder else None,

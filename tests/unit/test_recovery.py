@@ -252,6 +252,25 @@ def test_an_attachment_that_is_still_being_made_is_waited_for(monkeypatch: pytes
         list(FINDERS["openstack:compute/volumeAttach:VolumeAttach"](cloud, {"instanceId": "s", "volumeId": "v"}))
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"stakeyard_signer": "1", "stakeyard_keys_00": "0123456789abcdef"},
+        {"stakeyard_signer": "1", "stakeyard_claim": "released:3"},
+    ],
+)
+def test_a_volume_on_which_keys_are_registered_is_never_an_orphan(metadata: dict[str, str]) -> None:
+    """As with the state of an earlier day, which does not know the key volume that has been made since."""
+    volume = SimpleNamespace(
+        id="v", name="validator-1-keys", project_id="ours", created_at=None, attachments=[], metadata=metadata
+    )
+    # It has nothing with which to delete one.
+    cloud = SimpleNamespace(current_project_id="ours", block_storage=SimpleNamespace(volumes=lambda **_: [volume]))
+    (found,) = FINDERS["openstack:blockstorage/volume:Volume"](cloud, {"name": volume.name})
+    with pytest.raises(StakeyardError, match=r"validator-1-keys \(v\) is not in the state, but keys are registered"):
+        found.delete()
+
+
 def test_a_cloud_that_does_not_know_the_filter_loses_no_address_of_others() -> None:
     """Floating addresses are found by their description, which not every cloud can be asked for."""
     mine, others = {"project_id": "ours", "created_at": None}, {"project_id": "theirs", "created_at": None}
