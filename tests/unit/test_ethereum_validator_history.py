@@ -4,6 +4,7 @@ A small program stands in for the client: it keeps its database as JSON, and can
 tests/roles/test_ethereum_validator.py does the same with the real one.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -225,6 +226,19 @@ def test_a_seed_is_never_below_what_the_database_knows(host: Host) -> None:
     assert host.held() == {ONE: {**MARKS, "slot": 61}}
 
 
+def test_a_database_that_a_client_has_open_is_not_swapped_away_under_it(host: Host) -> None:
+    """As one that was started by hand while the keys were given their history."""
+    host.history(ONE, history=given_history(**{ONE: MARKS}))
+    with (host.database / "validator.db").open("rb") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        with pytest.raises(client.ClientError, match=r"validator\.db is open: a client was started while keys"):
+            host.history(ONE, TWO, history=given_history(**{TWO: MARKS}))
+    assert host.held() == {ONE: MARKS}
+    assert (host.mount / "listen.json").exists()
+    assert host.history(ONE, TWO, history=given_history(**{TWO: MARKS}))["changed"]
+    assert host.held() == {ONE: MARKS, TWO: MARKS}
+
+
 def test_a_lost_database_is_not_taken_for_a_new_one(host: Host) -> None:
     host.history(ONE, history=given_history(**{ONE: MARKS}))
     (host.database / "validator.db").unlink()
@@ -276,6 +290,19 @@ def test_a_wallet_holds_exactly_the_declared_keys(host: Host) -> None:
     assert host.wallet(11, 12)["changed"]
     held = json.loads((host.mount / "wallet/direct/accounts/all-accounts.keystore.json").read_text())
     assert {key for key, _ in held} == {public_key_of(11), public_key_of(12)}
+
+
+def test_a_key_that_was_brought_into_the_wallet_by_hand_goes_again(host: Host) -> None:
+    """As `validator accounts import` does: the client would sign with a key that has no history here."""
+    host.keystore(11, "first")
+    host.wallet(11)
+    held = host.mount / "wallet/direct/accounts/all-accounts.keystore.json"
+    good = held.read_text()
+    held.chmod(0o600)
+    held.write_text(json.dumps([*json.loads(good), ["ab" * 48, "first"]]))
+    assert host.wallet(11, check=True)["needed"]
+    assert host.wallet(11) == {"changed": True, "needed": True, "keys": 1}
+    assert held.read_text() == good
 
 
 def test_a_wallet_that_the_client_did_not_make_is_not_taken(host: Host) -> None:

@@ -1,5 +1,6 @@
 """The parts of the signer that run on a host: the gate as a program, and the claim's file."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -95,7 +96,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (mount / "keys").mkdir(parents=True)
     (mount / "keys" / "0xabc1.json").write_text("{}")
     (mount / "history").touch()
-    (mount / "wallet").write_text('{"abc1": "digest"}')
+    (mount / "accounts").write_text("a key")
+    hold(mount, "abc1")
     (mount / "known").write_text('["abc1", "dead"]')
     device.touch()
     (tmp_path / "by-id").mkdir()
@@ -110,6 +112,13 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(gate, "DMI", tmp_path / "dmi")
     monkeypatch.setattr(gate, "mounted_device", lambda _mount, _mounts: os.path.realpath(device))
     return tmp_path
+
+
+def hold(mount: Path, *keys: str) -> None:
+    """Let the signer's wallet, which is the file `accounts`, hold these keys."""
+    digest = hashlib.sha256((mount / "accounts").read_bytes()).hexdigest()
+    note = {"keys": dict.fromkeys(keys, "digest"), "files": {"accounts": digest}}
+    (mount / "wallet").write_text(json.dumps(note))
 
 
 def ask(host: Path, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -134,7 +143,7 @@ def test_only_what_the_signer_holds_begins(host: Path, monkeypatch: pytest.Monke
     claim_module.write(mount / "claim.json", claim(keys=[held, fingerprint("dead")], begun=[held]))
     assert ask(host, monkeypatch) == 0
     assert json.loads((mount / "claim.json").read_text())["begun"] == [held]
-    (mount / "wallet").write_text('{"abc1": "digest", "dead": "digest"}')
+    hold(mount, "abc1", "dead")
     assert ask(host, monkeypatch) == 0
     assert json.loads((mount / "claim.json").read_text())["begun"] == sorted([held, fingerprint("dead")])
 
@@ -166,10 +175,13 @@ def test_the_gate_knows_the_volume_on_any_bus(host: Path, monkeypatch: pytest.Mo
         ("rm server-id", "this is server unknown"),
         ("echo server-9 > dmi/product_uuid", "this machine is server server-9: its system disk is a copy"),
         (
-            """echo '{"abc1": "", "dead": ""}' > keys-volume/wallet""",
+            """sed -i 's/"abc1"/"dead": "", &/' keys-volume/wallet""",
             f"the signer still holds key {fingerprint('dead')}",
         ),
         ("echo '[]' > keys-volume/known", f"the history does not know key {fingerprint('abc1')}"),
+        ("echo another key >> keys-volume/accounts", "or was changed by hand: let `pulumi up` make that anew"),
+        ("rm keys-volume/accounts", "which keys the signer holds, or its history knows, cannot be read"),
+        ("""echo '{"keys": ["abc1"]}' > keys-volume/wallet""", "which keys the signer holds"),
         ("rm keys-volume/wallet", "which keys the signer holds, or its history knows, cannot be read"),
         ("echo nothing > keys-volume/known", "which keys the signer holds, or its history knows, cannot be read"),
         ("touch keys-volume/keys/0xdead.json", f"holds key {fingerprint('dead')}, which is not in the claim"),

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +157,28 @@ def make(module: AnsibleModule, database: Path, history: interchange.History, gi
             raise client.ClientError(f"0x{key}: the client did not take the history that was given: it is not started.")
     write(fresh / KNOWN, json.dumps(sorted(keys)))
     write(fresh / GIVEN, given)
-    client.swap(fresh, database)
+    with unused(database / DATABASE):
+        client.swap(fresh, database)
+
+
+@contextlib.contextmanager
+def unused(path: Path) -> Iterator[None]:
+    """Keep a database from being opened; raises ClientError where a client has it open.
+
+    One that somebody started since it was exported would sign on into a file that is no longer there. The client's
+    database library takes the same lock (flock), and gives up after a second.
+    """
+    if not path.exists():
+        yield
+        return
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise client.ClientError(
+                f"{path} is open: a client was started while keys were given a history; stop it, then run this again."
+            ) from None
+        yield
 
 
 def write(path: Path, content: str) -> None:

@@ -64,15 +64,24 @@ def sources(folder: Path, public_keys: list[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def marker(found: dict[str, tuple[str, str]]) -> str:
-    """What the wallet is made from, as digests."""
-    return json.dumps({key: hashlib.sha256("\0".join(pair).encode()).hexdigest() for key, pair in found.items()})
+def digests(found: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """What a wallet is made from."""
+    return {key: hashlib.sha256("\0".join(pair).encode()).hexdigest() for key, pair in found.items()}
 
 
-def made(wallet: Path, wanted: str) -> bool:
-    """Whether the wallet is there and made from these keystores."""
+def marker(wallet: Path, keys: dict[str, str]) -> str:
+    """The note in a wallet: what it is made from, and of which file that is true (see roles/signer/files/signer-gate).
+
+    Prysm's own commands put further keys into that file.
+    """
+    held = hashlib.sha256((wallet / ACCOUNTS).read_bytes()).hexdigest()
+    return json.dumps({"keys": keys, "files": {str(ACCOUNTS): held}})
+
+
+def made(wallet: Path, keys: dict[str, str]) -> bool:
+    """Whether the wallet is there, made from these keystores, and the same since."""
     note = wallet / MARKER
-    return (wallet / ACCOUNTS).exists() and note.exists() and note.read_text() == wanted
+    return (wallet / ACCOUNTS).exists() and note.exists() and note.read_text() == marker(wallet, keys)
 
 
 def password(path: Path) -> str:
@@ -129,7 +138,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode and not folder.is_dir():
         return {"changed": True, "needed": True, "keys": len(keys)}
     found = sources(folder, keys)
-    wanted = marker(found)
+    wanted = digests(found)
     if made(wallet, wanted) and Path(module.params["password_file"]).exists():
         return {"changed": False, "needed": False, "keys": len(found)}
     if not module.check_mode:
@@ -137,7 +146,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             fresh = wallet.with_name(f"{wallet.name}.new")
             shutil.rmtree(fresh, ignore_errors=True)
             shutil.copytree(build(module, found, work), fresh)
-            (fresh / MARKER).write_text(wanted)
+            (fresh / MARKER).write_text(marker(fresh, wanted))
             for path in (fresh, *fresh.rglob("*")):
                 client.give(path, module.params["user"], 0o500 if path.is_dir() else 0o400)
             client.swap(fresh, wallet)
