@@ -26,7 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-moments", action="store_true", help="kill `pulumi up` at every moment, not the telling three"
     )
-    parser.addoption("--all-drills", action="store_true", help="every disaster of the validators, not the telling two")
+    parser.addoption(
+        "--all-drills",
+        action="store_true",
+        help="with test_validators.py, as `make test-drills` does: also a server that comes back, keystores copied "
+        "by hand, and a lost key volume",
+    )
     parser.addoption("--all-pull-requests", action="store_true", help="preview ten pull requests")
     parser.addoption(
         "--keep-stack", action="store_true", help="go on with the validators that are there, and leave them at the end"

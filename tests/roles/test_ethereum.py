@@ -1,6 +1,9 @@
-"""Execution client and beacon node on one host of a private network: converged, checked, refused what is wrong."""
+"""Execution client and beacon node of a private network, on one host and on two: converged, checked, refused what is
+wrong.
+"""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,7 @@ from stacks.devnet import make
 from stacks.errors import StakeyardError
 from stacks.runner import RunResult, converge
 from stacks.ssh import session
-from stacks.verification import check_files, run
+from stacks.verification import Check, check_files, run
 from tests.roles.machine import NETWORK, Machine
 
 pytestmark = pytest.mark.host
@@ -30,10 +33,46 @@ class Node:
 
     machine: Machine
     variables: dict[str, Any]
+    roles: tuple[str, ...] = ROLES
 
     def converge(self, *, check: bool = False, **changes: object) -> RunResult:
         """Apply the roles with these variables changed."""
-        return converge(self.machine.ssh, ROLES, {**self.variables, **changes}, lambda _line: None, check=check)
+        return converge(self.machine.ssh, self.roles, {**self.variables, **changes}, lambda _line: None, check=check)
+
+    def checks(self) -> list[Check]:
+        """What the roles' own checks find."""
+        kind = self.variables["stakeyard_kind"]
+        resolved = load_catalogue().resolve(kind, {"ethereum_network": "devnet"})
+        facts = {
+            "node": self.machine.name,
+            "name": self.machine.name,
+            "kind": kind,
+            "host": self.machine.address,
+            "address": self.machine.address,
+            "variables": self.variables,
+            "ports": self.variables["stakeyard_ports"],
+            "egress": self.variables["stakeyard_egress"],
+            "peers": self.variables["stakeyard_peers"],
+            "volumes": {},
+            "files": [file.model_dump() for file in resolved.files],
+            "units": list(resolved.units),
+        }
+        with session([self.machine.ssh]) as opened:
+            return run(opened, check_files(self.roles, "node"), {**facts, "nodes": [facts]}, lambda _line: None)
+
+
+def ports(kind: str, shared: str, users: str) -> list[dict[str, Any]]:
+    """What a node of the kind opens: to everybody, and the port `shared` to its users."""
+    return [
+        {
+            "name": port.name,
+            "protocol": port.protocol,
+            "port": port.port,
+            "sources": [users if port.name == shared else NETWORK],
+        }
+        for port in load_catalogue().resolve(kind, {"ethereum_network": "devnet"}).ports
+        if port.reach in ("internet", "operators") or port.name == shared
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +89,7 @@ def node(make_host: Callable[[str], Machine], tmp_path_factory: pytest.TempPathF
         "stakeyard_operator_ranges": [NETWORK],
         "stakeyard_peers": [{"name": "ethereum-2", "address": "172.31.249.250"}],
         "stakeyard_uses": [],
-        "stakeyard_ports": [
-            {"name": port.name, "protocol": port.protocol, "port": port.port, "sources": [NETWORK]}
-            for port in load_catalogue().resolve("ethereum_node", {"ethereum_network": "devnet"}).ports
-            if port.reach in ("internet", "operators") or port.name == "beacon-api"
-        ],
+        "stakeyard_ports": ports("ethereum_node", "beacon-api", NETWORK),
         "stakeyard_egress": [],
         "ethereum_network": "devnet",
         "ethereum_devnet": str(devnet),
@@ -65,23 +100,7 @@ def node(make_host: Callable[[str], Machine], tmp_path_factory: pytest.TempPathF
 
 
 def test_every_check_of_both_roles_passes(node: Node) -> None:
-    resolved = load_catalogue().resolve("ethereum_node", {"ethereum_network": "devnet"})
-    facts = {
-        "node": node.machine.name,
-        "name": node.machine.name,
-        "kind": "ethereum_node",
-        "host": node.machine.address,
-        "address": node.machine.address,
-        "variables": node.variables,
-        "ports": node.variables["stakeyard_ports"],
-        "egress": [],
-        "peers": node.variables["stakeyard_peers"],
-        "volumes": {},
-        "files": [file.model_dump() for file in resolved.files],
-        "units": list(resolved.units),
-    }
-    with session([node.machine.ssh]) as opened:
-        checks = run(opened, check_files(ROLES, "node"), {**facts, "nodes": [facts]}, lambda _line: None)
+    checks = node.checks()
     assert [f"{check.name}: {check.reason}" for check in checks if check.outcome == "failed"] == []
     assert len([check for check in checks if check.outcome == "passed"]) >= 20
 
@@ -177,3 +196,81 @@ def test_what_is_wrong_is_refused_and_the_node_goes_on(case: str, node: Node) ->
         node.converge(**changes)
     assert sentence in str(refused.value)
     assert node.machine.root(units) == before
+
+
+SECRET = "5a" * 32
+
+
+@pytest.fixture(scope="module")
+def apart(node: Node, make_host: Callable[[str], Machine]) -> tuple[Node, Node]:
+    """Execution client and beacon node of the network on a host each, converged with one secret."""
+    execution, beacon = make_host("execution-1"), make_host("beacon-1")
+    given = {**node.variables, "stakeyard_peers": [], "ethereum_jwt_secret": SECRET}
+    engine = {"name": "beacon-engine", "protocol": "tcp", "port": 8551, "destinations": [f"{execution.address}/32"]}
+    made = (
+        Node(
+            execution,
+            {
+                **given,
+                "stakeyard_node": execution.name,
+                "stakeyard_kind": "ethereum_execution",
+                "stakeyard_address": execution.address,
+                "stakeyard_ports": ports("ethereum_execution", "engine", f"{beacon.address}/32"),
+            },
+            ("host", "ethereum_execution"),
+        ),
+        Node(
+            beacon,
+            {
+                **given,
+                "stakeyard_node": beacon.name,
+                "stakeyard_kind": "ethereum_beacon",
+                "stakeyard_address": beacon.address,
+                "stakeyard_ports": ports("ethereum_beacon", "beacon-api", NETWORK),
+                "stakeyard_uses": [{"name": execution.name, "address": execution.address}],
+                "stakeyard_egress": [engine],
+            },
+            ("host", "ethereum_beacon"),
+        ),
+    )
+    for each in made:
+        each.converge()
+    begins: int = json.loads((Path(node.variables["ethereum_devnet"]) / "devnet.json").read_text())["genesis_time"]
+    time.sleep(max(0.0, begins + 30 - time.time()))  # until then a beacon node does not say how its execution client is
+    return made
+
+
+def test_they_work_apart(apart: tuple[Node, Node]) -> None:
+    """The beacon node has no execution client beside it: that one answers is the other host's."""
+    for each in apart:
+        checks = {check.name: check for check in each.checks()}
+        assert [f"{name}: {check.reason}" for name, check in checks.items() if check.outcome == "failed"] == []
+    assert checks["ethereum_beacon: its execution client answers"].outcome == "passed"
+    for each in apart:
+        assert each.converge().changed == 0
+
+
+# A call of the engine API with a token of the secret that is given; the result, or the HTTP status of a refusal.
+CALL = """
+import base64, hashlib, hmac, json, sys, time, urllib.error, urllib.request
+def coded(data):
+    return base64.urlsafe_b64encode(json.dumps(data).encode()).rstrip(b"=")
+claim = coded({"alg": "HS256", "typ": "JWT"}) + b"." + coded({"iat": int(time.time())})
+sign = base64.urlsafe_b64encode(hmac.digest(bytes.fromhex(sys.argv[2]), claim, hashlib.sha256)).rstrip(b"=")
+headers = {"Content-Type": "application/json", "Authorization": f"Bearer {claim.decode()}.{sign.decode()}"}
+body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}).encode()
+try:
+    print(json.load(urllib.request.urlopen(urllib.request.Request(sys.argv[1], body, headers), timeout=20))["result"])
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+
+
+def test_the_engine_is_open_to_the_beacon_nodes_host_and_secret_alone(apart: tuple[Node, Node]) -> None:
+    execution, beacon = (each.machine for each in apart)
+    url = f"http://{execution.address}:8551"
+    said = {
+        secret: beacon.root(f"python3 - {url} {secret} << 'END'{CALL}END").strip() for secret in (SECRET, "a5" * 32)
+    }
+    assert list(said.values()) == ["0x7e7e", "401"]
+    assert not execution.reaches(8551)

@@ -83,9 +83,16 @@ class FakeBeacon:
         }
 
     def block(
-        self, slot: int, proposer: int, attestations: Sequence[Any] = (), *, canonical: bool = True, **more: Any
-    ) -> None:
-        """A block at a slot; `more` are further lists of its body."""
+        self,
+        slot: int,
+        proposer: int,
+        attestations: Sequence[Any] = (),
+        *,
+        canonical: bool = True,
+        parent: str = "0x" + "33" * 32,
+        **more: Any,
+    ) -> str:
+        """Put a block at a slot; its root. `more` are further lists of its body."""
         number = len(self.blocks.setdefault(slot, []))
         state = "0x" + ("44" if canonical else f"{slot:02x}") * 32
         if not canonical:
@@ -93,14 +100,14 @@ class FakeBeacon:
         header = {
             "slot": str(slot),
             "proposer_index": str(proposer),
-            "parent_root": "0x" + "33" * 32,
+            "parent_root": parent,
             "state_root": state,
             "body_root": f"0x{number:064x}",
         }
         body = {"attestations": list(attestations), "attester_slashings": [], "proposer_slashings": [], **more}
-        self.blocks[slot].append(
-            {"root": f"0x{slot:060x}{number:04x}", "canonical": canonical, "header": header, "body": body}
-        )
+        root = f"0x{slot:060x}{number:04x}"
+        self.blocks[slot].append({"root": root, "canonical": canonical, "header": header, "body": body})
+        return root
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         """Status and data for a path."""

@@ -97,3 +97,10 @@ def test_every_kind_of_this_repository_names_a_release_on_each_of_its_networks()
             for client in kind.clients({str(variable): network}):
                 assert client.release, f"{kind.name} on {network}"
                 assert client.network == network
+
+
+@pytest.mark.parametrize("network", ["mainnet", "hoodi", "sepolia", "devnet"])
+def test_execution_client_and_beacon_node_expect_the_same_forks(network: str) -> None:
+    clients = load_catalogue().kind("ethereum_node").clients({"ethereum_network": network})
+    execution, beacon = ([(fork.name, fork.at) for fork in client.forks] for client in clients)
+    assert execution == beacon

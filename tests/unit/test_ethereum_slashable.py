@@ -215,6 +215,46 @@ def test_votes_of_a_branch_with_other_committees_are_counted_and_not_guessed() -
     assert found["unread_attestations"] == 1
 
 
+# The slot of the last block that both branches have, of a vote of epoch 7 (slots 28 to 31) in an orphan at slot 33.
+SHARED = {
+    "in the epoch of the vote": (30, True),
+    "in the one before": (24, True),
+    "two before: other committees may have been drawn": (23, False),
+    "long ago": (4, False),
+}
+
+
+@pytest.mark.parametrize("through_an_orphan", [False, True])
+@pytest.mark.parametrize("case", SHARED)
+def test_an_orphan_whose_state_is_gone_is_read_where_its_branch_has_the_committees_of_the_chain(
+    case: str, through_an_orphan: bool
+) -> None:
+    slot, read = SHARED[case]
+    node = honest(False)
+    parent = node.blocks[slot][0]["root"]
+    if through_an_orphan:
+        parent = node.block(slot + 1, 9, canonical=False, parent=parent)
+    voter = node.committee(30, 1)[0]
+    vote = node.attestation([voter], node.data(30, source=6, block="bb"))
+    node.block(33, 9, [vote], canonical=False, parent=parent)
+    node.branches.clear()
+    with served(node) as url:
+        found = slashable.look([url], 0, None)
+    planted = [pair for pair in found["slashable"] if pair["kind"] == "double vote"]
+    assert [pair["validator"] for pair in planted] == ([voter] if read else [])
+    assert found["unread_attestations"] == (0 if read else 1)
+
+
+def test_committees_of_the_first_epochs_are_those_of_every_branch() -> None:
+    node = honest(False)
+    node.block(8, 9, [node.attestation([node.committee(6, 0)[0]], node.data(6, source=0, block="bb"))], canonical=False)
+    node.branches.clear()
+    with served(node) as url:
+        found = slashable.look([url], 0, None)
+    assert found["unread_attestations"] == 0
+    assert len(found["slashable"]) == 1
+
+
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """The command, run by its path."""
     file = REPOSITORY / "roles/ethereum_validator/slashable.py"

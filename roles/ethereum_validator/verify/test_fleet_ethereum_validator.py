@@ -19,23 +19,30 @@ PAUSE = 6
 Node = Mapping[str, Any]
 # Votes are looked for by the participation that the chain rewards: of whom it says that he was seen in an epoch.
 SCRIPT = """
-import json, sys, urllib.request
+import json, subprocess, sys, urllib.request
 url, keys = sys.argv[1], sys.argv[2].split(",")
 def ask(path, body=None):
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(url + path, data, {"Content-Type": "application/json"})
     return json.load(urllib.request.urlopen(request, timeout=60))["data"]
-per_epoch = int(ask("/eth/v1/config/spec")["SLOTS_PER_EPOCH"])
+show = ["systemctl", "show", "-P", "ExecMainStartTimestamp", "--timestamp=unix", "ethereum-validator.service"]
+shown = subprocess.run(show, capture_output=True, text=True, check=True).stdout.strip()
+spec = ask("/eth/v1/config/spec")
+per_epoch, milliseconds = int(spec["SLOTS_PER_EPOCH"]), spec.get("SLOT_DURATION_MS")
+slot_seconds = int(milliseconds) / 1000 if milliseconds else float(spec["SECONDS_PER_SLOT"])
 epoch = int(ask("/eth/v1/node/syncing")["head_slot"]) // per_epoch
 found = ask("/eth/v1/beacon/states/head/validators", {"ids": ["0x" + key for key in keys]})
 active = {e["index"]: e["validator"]["pubkey"] for e in found if e["status"].startswith("active")}
-slashed = sorted(e["validator"]["pubkey"] for e in found if e["validator"]["slashed"])
-live = set()
+live = {}
 for number in (epoch, epoch - 1):
     if active and number >= 0:
-        live |= {e["index"] for e in ask(f"/eth/v1/validator/liveness/{number}", sorted(active)) if e["is_live"]}
-silent = sorted(key for index, key in active.items() if index not in live)
-print(json.dumps({"silent": silent, "slashed": slashed, "active": len(active)}))
+        said = ask(f"/eth/v1/validator/liveness/{number}", sorted(active))
+        live[number] = [e["index"] for e in said if e["is_live"]]
+print(json.dumps({
+    "active": active, "live": live, "started": int(shown.lstrip("@") or 0),
+    "genesis": int(ask("/eth/v1/beacon/genesis")["genesis_time"]), "epoch_seconds": slot_seconds * per_epoch,
+    "slashed": sorted(e["validator"]["pubkey"] for e in found if e["validator"]["slashed"]),
+}))
 """
 
 
@@ -72,6 +79,18 @@ def asked(node: Node, host: Any) -> dict[str, Any]:
     pytest.fail(f"{node['name']} can ask none of its beacon nodes: {said}")
 
 
+def silent_keys(found: Mapping[str, Any]) -> list[str]:
+    """The active keys that the chain has not seen voting in an epoch that began after their client did.
+
+    In an earlier one it may have seen the signer before, on a server that was replaced. A client that never started
+    (0, as systemd has no time) has voted in none.
+    """
+    first = (found["started"] - found["genesis"]) // found["epoch_seconds"] + 1
+    counted = [live for epoch, live in found["live"].items() if found["started"] and int(epoch) >= first]
+    seen = {index for live in counted for index in live}
+    return sorted(key for index, key in found["active"].items() if index not in seen)
+
+
 def patience(node: Node) -> float:
     """Seconds until every active key must have been seen: duties come once an epoch."""
     kind = yaml.safe_load((ROLE / "node.yml").read_text())
@@ -86,7 +105,7 @@ def test_every_active_key_is_seen_voting(nodes: Sequence[Node], hosts: Mapping[s
     while waiting:
         for name, node in list(waiting.items()):
             over = time.monotonic() > start + patience(node)
-            found = asked(node, hosts[name])["silent"]
+            found = silent_keys(asked(node, hosts[name]))
             if found and not over:
                 continue
             del waiting[name]

@@ -1,6 +1,6 @@
 """Which validators signed what, as a beacon node shows it: in its blocks, also orphaned ones, and in its pools.
 
-Sources: consensus specification, phase 0 (`get_attesting_indices`) and Electra (EIP-7549, `committee_bits`).
+Sources: consensus specification, phase 0 (`get_attesting_indices`, `get_seed`), Electra (EIP-7549, `committee_bits`).
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Reader:
         self.head, self.present, self.synced = sync.head_slot, sync.present_slot, sync.synced
         self.found = Signed()
         self._lowest: tuple[int, str] | None = None  # slot and parent of the earliest canonical block that was read
+        self._shared: dict[str, int] = {}  # by a block's root: the slot of the last canonical block on its branch
         self._committees: dict[tuple[int, str], Mapping[tuple[int, int], list[int]]] = {}
 
     def read(self, first: int, last: int) -> Signed:
@@ -104,23 +105,34 @@ class Reader:
             raise BeaconError(f"beacon node {self.beacon.url} gave a block that cannot be read ({error!r}).") from None
 
     def _block(self, entry: Mapping[str, Any]) -> None:
-        root, canonical = entry["root"], bool(entry["canonical"])
+        root, canonical = str(entry["root"]), bool(entry["canonical"])
         self.found.blocks += 1
         self.found.orphans += not canonical
         message = entry["header"]["message"]
-        if canonical and (self._lowest is None or int(message["slot"]) < self._lowest[0]):
-            self._lowest = int(message["slot"]), str(message["parent_root"])
+        slot, parent = int(message["slot"]), str(message["parent_root"])
+        if canonical and (self._lowest is None or slot < self._lowest[0]):
+            self._lowest = slot, parent
+        shared = slot if canonical else self._shared.get(parent, -1)
+        self._shared[root] = shared
         self._proposal(message)
         block = self.beacon.get(f"/eth/v1/beacon/blinded_blocks/{root}")
         if block is None:
             raise BeaconError(f"beacon node {self.beacon.url} names block {root} and does not have it: ask another.")
         body = block["message"]["body"]
-        # Another branch may have drawn other committees: an orphan's votes are read by the orphan's own state.
-        state = "" if canonical else str(message["state_root"])
         for attestation in body["attestations"]:
-            self._attestation(attestation, canonical, state)
+            # Another branch may have drawn other committees: its votes are read by the orphan's own state. Only where
+            # they need it, as Prysm finds the states of the canonical chain alone.
+            alike = canonical or self._drawn_alike(self.chain.epoch_of(int(attestation["data"]["slot"])), shared)
+            self._attestation(attestation, canonical, "" if alike else str(message["state_root"]))
         self._attester_slashings(body["attester_slashings"])
         self._proposer_slashings(body["proposer_slashings"])
+
+    def _drawn_alike(self, epoch: int, shared: int) -> bool:
+        """Whether a branch has the chain's committees of an epoch; `shared` is the last slot of both, -1 when unknown.
+
+        They are drawn from what the chain was when the epoch two before ended; those of the first two from the genesis.
+        """
+        return epoch < 2 or (shared >= 0 and self.chain.epoch_of(shared) >= epoch - 1)
 
     def _attestation(self, attestation: Mapping[str, Any], canonical: bool, state: str = "") -> None:
         try:
