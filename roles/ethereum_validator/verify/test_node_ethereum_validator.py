@@ -29,10 +29,32 @@ def mount(node: Mapping[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def program() -> str:
+def client(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is true of the node's client alone, as clients/ has it; Ansible's own expressions are not evaluated."""
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    name = facts["variables"].get("ethereum_validator_client") or defaults["ethereum_validator_client"]
+    data: Mapping[str, Any] = yaml.safe_load((ROLE / "clients" / f"{name}.yml").read_text())
+    return data
+
+
+@pytest.fixture(scope="module")
+def pins(client: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The client's pinned releases."""
+    data: Mapping[str, Any] = yaml.safe_load((ROLE / client["ethereum_validator_manifest"]).read_text())
+    return data
+
+
+@pytest.fixture(scope="module")
+def program(pins: Mapping[str, Any]) -> str:
     """The client's program."""
-    pins = yaml.safe_load((ROLE / "artifacts.yml").read_text())
     return f"/opt/stakeyard/{pins['artifact']}/current/{pins['members'][0]}"
+
+
+@pytest.fixture(scope="module")
+def verified(client: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The words by which the client's own file lets it be checked."""
+    words: Mapping[str, Any] = client["ethereum_validator_verified"]
+    return words
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +68,13 @@ def pid(host: Any) -> int:
     return int(host.check_output(f"systemctl show --property=MainPID --value {UNIT}"))
 
 
-def test_the_version_is_the_pinned_one(host: Any, facts: Mapping[str, Any]) -> None:
-    pins = yaml.safe_load((ROLE / "artifacts.yml").read_text())
+def arguments(host: Any) -> list[str]:
+    """What the client's process was started with."""
+    command: str = host.check_output(f"tr '\\0' '\\n' < /proc/{pid(host)}/cmdline")
+    return command.splitlines()
+
+
+def test_the_version_is_the_pinned_one(host: Any, facts: Mapping[str, Any], pins: Mapping[str, Any]) -> None:
     network = facts["variables"].get("ethereum_network", "mainnet")
     release = facts["variables"].get("ethereum_validator_version") or pins["default"][network]
     current = host.file(f"/opt/stakeyard/{pins['artifact']}/current").linked_to
@@ -95,13 +122,14 @@ def test_the_key_volume_holds_exactly_the_declared_keystores(
     assert {name.removesuffix(".password") for name in names if name.endswith(".password")} == declared
 
 
-def test_the_client_has_exactly_the_declared_keys(host: Any, mount: str, program: str, declared: set[str]) -> None:
-    """By its own list of what is in the wallet that it runs with."""
-    access = f"--wallet-dir={mount}/wallet --wallet-password-file={mount}/wallet.password --accept-terms-of-use"
-    listed = host.check_output(f"cd /run && {program} accounts list {access} 2> /dev/null")
-    assert set(re.findall(r"public key\S* 0x([0-9a-f]{96})", listed)) == declared
-    command = host.check_output(f"tr '\\0' '\\n' < /proc/{pid(host)}/cmdline")
-    assert f"--wallet-dir={mount}/wallet" in command.splitlines()
+def test_the_client_has_exactly_the_declared_keys(
+    host: Any, mount: str, program: str, verified: Mapping[str, Any], declared: set[str]
+) -> None:
+    """By its own list of what is in the place that it has its keys from."""
+    command = verified["list_keys"].format(program=program, mount=mount)
+    listed = host.check_output(f"cd /run && {command} 2> /dev/null")
+    assert set(re.findall(verified["listed_key"], listed)) == declared
+    assert verified["arguments"]["keys"].format(mount=mount) in arguments(host)
 
 
 def test_no_key_is_without_a_history(host: Any, mount: str, node: Mapping[str, Any], declared: set[str]) -> None:
@@ -112,12 +140,15 @@ def test_no_key_is_without_a_history(host: Any, mount: str, node: Mapping[str, A
     assert not host.file(f"{mount}/listen.json").exists
 
 
-def test_secrets_are_for_root_alone(host: Any, mount: str, node: Mapping[str, Any]) -> None:
-    keys = f"{mount}/{node['signer']['keys']}"
-    lines = host.check_output(f"stat -c '%U:%G %a' {keys} {keys}/* {mount}/wallet.password").splitlines()
+def test_secrets_are_for_root_alone(
+    host: Any, mount: str, node: Mapping[str, Any], verified: Mapping[str, Any]
+) -> None:
+    keys, own = f"{mount}/{node['signer']['keys']}", verified["secret_file"].format(mount=mount)
+    lines = host.check_output(f"stat -c '%U:%G %a' {keys} {keys}/* {own}").splitlines()
     assert (lines[0], set(lines[1:])) == ("root:root 700", {"root:root 400"})
-    wallet = host.check_output(f"find {mount}/wallet -type f -printf '%u %m\\n'").splitlines()
-    assert set(wallet) == {f"{USER} 400"}
+    readable = verified["readable"].format(mount=mount)
+    files = host.check_output(f"find {readable} -type f -printf '%u %m\\n'").splitlines()
+    assert set(files) == {f"{USER} 400"}
 
 
 def test_the_client_can_write_its_history_and_nothing_else(host: Any, mount: str, node: Mapping[str, Any]) -> None:
@@ -127,21 +158,24 @@ def test_the_client_can_write_its_history_and_nothing_else(host: Any, mount: str
     assert host.file(mount).user == "root"
 
 
-def test_no_secret_is_in_its_arguments_or_environment(host: Any, mount: str, node: Mapping[str, Any]) -> None:
-    passwords = host.check_output(f"cat {mount}/wallet.password; echo; cat {mount}/{node['signer']['keys']}/*.password")
+def test_no_secret_is_in_its_arguments_or_environment(
+    host: Any, mount: str, node: Mapping[str, Any], verified: Mapping[str, Any]
+) -> None:
+    own = verified["secret_file"].format(mount=mount)
+    passwords = host.check_output(f"cat {own}; echo; cat {mount}/{node['signer']['keys']}/*.password")
     seen = host.check_output(f"cat /proc/{pid(host)}/cmdline /proc/{pid(host)}/environ | tr '\\0' '\\n'")
     for password in filter(None, passwords.splitlines()):
         assert password not in seen, "a password is among the arguments"
-    assert "--wallet-password-file=" in seen
+    assert verified["secret_argument"] in seen
 
 
-def test_it_pays_fees_to_whom_it_should(host: Any, facts: Mapping[str, Any]) -> None:
-    command = host.check_output(f"tr '\\0' '\\n' < /proc/{pid(host)}/cmdline").splitlines()
-    assert f"--suggested-fee-recipient={facts['variables']['ethereum_validator_fee_recipient']}" in command
+def test_it_pays_fees_to_whom_it_should(host: Any, facts: Mapping[str, Any], verified: Mapping[str, Any]) -> None:
+    recipient = facts["variables"]["ethereum_validator_fee_recipient"]
+    assert verified["arguments"]["fee_recipient"].format(fee_recipient=recipient) in arguments(host)
 
 
-def test_it_looks_for_doppelgangers(host: Any) -> None:
-    assert "--enable-doppelganger" in host.check_output(f"tr '\\0' '\\n' < /proc/{pid(host)}/cmdline").splitlines()
+def test_it_looks_for_doppelgangers(host: Any, verified: Mapping[str, Any]) -> None:
+    assert verified["arguments"]["doppelganger"] in arguments(host)
 
 
 def test_it_listens_for_its_metrics_on_loopback_only(host: Any, node: Mapping[str, Any]) -> None:
