@@ -13,8 +13,10 @@ from stacks.rebuild import Data, Fencing, Progress, Request
 from stacks.rebuild_seams import Outside
 from stacks.signer import Claim
 
-FENCE_SECONDS = 180.0
-"""How long a server may take to shut itself off, and the cloud to detach or delete."""
+FENCE_SECONDS = 360.0
+"""How long a server may take to shut itself off, and the cloud to detach or delete. A signer's unit may take 300 s to
+stop (TimeoutStopSec), and with `--fence delete` the server is deleted after this. Nova may be the sooner: it switches
+a guest off after its own `shutdown_timeout`, 60 s by default, unless the image says `os_shutdown_timeout`."""
 POLL_SECONDS = 3.0
 DUTY_POLL_SECONDS = 5.0
 
