@@ -82,7 +82,7 @@ def fence(job: Job) -> Data:
     """End the old server as far as the operator allows, and prove by the cloud's word that it has ended."""
     if rebuild.changing(job.progress):
         job.outside.pulumi.recover()
-    new = successor(job)
+    new = new_server(job)
     since, asked = job.outside.now(), set[str]()
     while True:
         state = look(job, new)
@@ -103,7 +103,7 @@ def fence(job: Job) -> Data:
         job.outside.sleep(POLL_SECONDS)
 
 
-def successor(job: Job) -> str:
+def new_server(job: Job) -> str:
     """The new server that an earlier run has made, by the state; empty where there is none. Changes nothing."""
     if not rebuild.changing(job.progress):
         return ""

@@ -46,7 +46,7 @@ def _inspected(job: Job) -> str:
 
 
 def _fence(job: Job) -> str:
-    new = rebuild_phases.successor(job)
+    new = rebuild_phases.new_server(job)
     state = rebuild_phases.look(job, new)
     return "; ".join([*_left(job, new), *_fence_steps(job, state)])
 
