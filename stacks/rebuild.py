@@ -93,9 +93,9 @@ def remaining(found: Progress, signs: bool) -> tuple[str, ...]:
     return names if "converge" not in found.done else tuple(name for name in names if name not in found.done)
 
 
-def inspected(found: Progress) -> bool:
-    """Whether what was seen first is kept: from the moment on which Pulumi changes its state, only the journal knows
-    which server was the old one."""
+def changing(found: Progress) -> bool:
+    """Whether Pulumi may have begun to change its state: from then on only the journal knows which server was the old
+    one, so that what was seen first is kept."""
     return "converge" in found.spans
 
 

@@ -13,8 +13,10 @@ from stacks.rebuild import Data, Fencing, Progress, Request
 from stacks.rebuild_seams import Outside
 from stacks.signer import Claim
 
-FENCE_SECONDS = 180.0
-"""How long a server may take to shut itself off, and the cloud to detach or delete."""
+FENCE_SECONDS = 360.0
+"""How long a server may take to shut itself off, and the cloud to detach or delete. A signer's unit may take 300 s to
+stop (TimeoutStopSec), and with `--fence delete` the server is deleted after this. Nova may be the sooner: it switches
+a guest off after its own `shutdown_timeout`, 60 s by default, unless the image says `os_shutdown_timeout`."""
 POLL_SECONDS = 3.0
 DUTY_POLL_SECONDS = 5.0
 
@@ -78,10 +80,12 @@ def look(job: Job, successor: str = "") -> Fencing:
 
 def fence(job: Job) -> Data:
     """End the old server as far as the operator allows, and prove by the cloud's word that it has ended."""
-    successor = _successor(job)
+    if rebuild.changing(job.progress):
+        job.outside.pulumi.recover()
+    new = new_server(job)
     since, asked = job.outside.now(), set[str]()
     while True:
-        state = look(job, successor)
+        state = look(job, new)
         action, reason = rebuild.next_action(state, job.request.fence), rebuild.proof(state)
         if action == "nothing" and reason is None:
             return {**rebuild.fenced(state), "asked_at": job.outside.now()}
@@ -99,11 +103,10 @@ def fence(job: Job) -> Data:
         job.outside.sleep(POLL_SECONDS)
 
 
-def _successor(job: Job) -> str:
-    """The new server that an earlier run has made, if any; what that run left half made is cleared away."""
-    if "converge" not in job.progress.spans:
+def new_server(job: Job) -> str:
+    """The new server that an earlier run has made, by the state; empty where there is none. Changes nothing."""
+    if not rebuild.changing(job.progress):
         return ""
-    job.outside.pulumi.recover()
     present = job.outside.pulumi.target(job.node).server
     return present if present and present != job.found("inspect")["server"] else ""
 

@@ -9,6 +9,8 @@ from stacks.rebuild import Progress, Request
 from stacks.rebuild_phases import Job
 from stacks.rebuild_seams import Outside
 
+_UNASKED = "the chain is not asked now, so converge may still refuse until the keys have been silent long enough"
+
 
 @dataclass(frozen=True)
 class Step:
@@ -25,7 +27,7 @@ def plan(request: Request, progress: Progress, outside: Outside) -> list[Step]:
     Raises StakeyardError only where nothing can be asked.
     """
     job = Job(request, progress, outside, lambda _: None)
-    if not rebuild.inspected(progress):
+    if not rebuild.changing(progress):
         progress.done["inspect"] = rebuild_phases.inspect(job)
     signs = bool(job.found("inspect")["signs"])
     steps = [Step("inspect", _inspected(job))]
@@ -44,8 +46,16 @@ def _inspected(job: Job) -> str:
 
 
 def _fence(job: Job) -> str:
-    state = rebuild_phases.look(job)
-    return "; ".join(_fence_steps(job, state))
+    new = rebuild_phases.new_server(job)
+    state = rebuild_phases.look(job, new)
+    return "; ".join([*_left(job, new), *_fence_steps(job, state)])
+
+
+def _left(job: Job, new: str) -> Iterator[str]:
+    if rebuild.changing(job.progress):
+        yield "clear away what the update that was cut off left half made"
+    if new:
+        yield f"go on with server {new}, which that update made"
 
 
 def _fence_steps(job: Job, state: rebuild.Fencing) -> Iterator[str]:
@@ -77,20 +87,20 @@ def _history(job: Job) -> str:
         return rebuild_phases.kept(job)
     known = job.outside.backups.snapshots(job.node)
     if not known and not request.restore:
-        return rebuild_phases.fresh(job)
+        return f"{rebuild_phases.fresh(job)}; {_UNASKED}"
     chosen = backup.choose(
         known, node=job.node, now=job.outside.now(), asked=request.restore, accept_older=request.accept_older
     )
     return (
         f"the key volume is lost: restore the history of backup {chosen.name} (taken {chosen.when}, claim of "
-        f"generation {chosen.generation}), its marks raised to what the chain shows"
+        f"generation {chosen.generation}), its marks raised to what the chain shows; {_UNASKED}"
     )
 
 
 def _converge(job: Job) -> str:
     target = job.outside.pulumi.target(job.node)
     old = job.found("inspect")["server"]
-    what = "replace the server" if rebuild.to_replace(old, target.server) else "make or complete the server"
+    what = "replace the server" if rebuild.to_replace(old, target.server) else "make or complete the new server"
     return f"compare {len(target.in_cloud)} resources with the cloud, {what}, update {len(target.resources)} resources"
 
 

@@ -31,7 +31,7 @@ def run(request: Request, outside: Outside, journal: Journal, say: Say, anew: bo
             say(0.0, "resume", f"going on with the rebuild that began {_utc(before.begun)}")
         journal.add(now, "run", fence=request.fence, restore=request.restore, accept_older=request.accept_older)
         walk = _Walk(request, outside, journal, say, now)
-        if not rebuild.inspected(before):
+        if not rebuild.changing(before):
             walk.one("inspect")
         for name in rebuild.remaining(before, signs=walk.progress().done["inspect"]["signs"]):
             walk.one(name)

@@ -1,14 +1,16 @@
 """A cloud, a stack and a chain for rebuilds: enough of each to be killed in, and to see what a rebuild did to them."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from stacks import rebuild_run
+from stacks import rebuild, rebuild_plan, rebuild_run
 from stacks.backup import Content, Snapshot
 from stacks.errors import StakeyardError
 from stacks.rebuild import Request
 from stacks.rebuild_journal import Journal
+from stacks.rebuild_plan import Step
 from stacks.rebuild_state import Target
 from stacks.signer import CLAIM, GONE, OFF, Claim, Claiming, Registration, ServerView, VolumeView, refusal
 
@@ -59,7 +61,8 @@ class World:
         self.fails_at_refresh = 0
         self.converges = True
         self.orphans = 0
-        self.repository: list[tuple[Snapshot, bytes]] = []
+        self.repository: list[tuple[Snapshot, bytes | None]] = []
+        """Backups, each with the history of keys in it; None: it has none."""
         self.restored: list[tuple[bytes | None, str | None, bool]] = []
         self.staged: dict[Path, tuple[bytes | None, str | None, bool]] = {}
         self.signed_at: float | None = START - 12
@@ -86,6 +89,21 @@ class World:
             self.said.append(f"{phase}: {text}")
 
         return rebuild_run.run(Request("lab", "n1", **request), self, self.journal, say, anew)
+
+    def plan(self, **request: Any) -> dict[str, Step]:
+        """A dry run at this moment, by phase; fails where it changed anything."""
+        self.kill_at = float("inf")
+        before = self._facts()
+        found = rebuild_plan.plan(Request("lab", "n1", **request), rebuild.progress(self.journal.read()), self)
+        assert before == self._facts(), "a dry run touched something"
+        return {step.phase: step for step in found}
+
+    def _facts(self) -> object:
+        entries = self.journal.path.read_bytes() if self.journal.path.exists() else None
+        state = (self.state_server, self.state_volume, self.pending, self.converged_on)
+        return deepcopy(
+            (self.servers, self.volumes, self.claims, state, self.acts, self.staged, self.restored, entries)
+        )
 
     def _step(self, seconds: float = 0.5, effect: Callable[[], None] = lambda: None) -> None:
         self.steps += 1
@@ -268,7 +286,9 @@ class World:
     def open(self, wanted: Snapshot) -> Content:
         self._step()
         history = next(content for found, content in self.repository if found == wanted)
-        return Content(wanted, {}, "/history", {"/history": history})
+        return (
+            Content(wanted, {}, None, {}) if history is None else Content(wanted, {}, "/history", {"/history": history})
+        )
 
     def stage(self, node: str, history: bytes | None, holder: str | None, accept_older: bool) -> Path:
         self._step()

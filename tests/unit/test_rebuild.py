@@ -1,6 +1,7 @@
 """A rebuild walks through its phases, survives being killed in each, and refuses what is not proven."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from stacks import rebuild, rebuild_plan
 from stacks.backup import Snapshot
 from stacks.errors import StakeyardError
-from stacks.rebuild import Fencing, Progress, Request
-from stacks.signer import Claim, ServerView, VolumeView
+from stacks.rebuild import Progress, Request
+from stacks.signer import Claim
 from tests.unit.rebuild_world import BOOT_SECONDS, OLD, SEEDED, START, VOLUME, Killed, World
 
 
@@ -54,14 +55,42 @@ def test_a_server_that_cannot_shut_itself_off_is_deleted_where_that_is_allowed(t
     world.obeys = False
     world.rebuild(fence="delete")
     world.check()
-    world = World(tmp_path / "other")
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "ERROR"])
+def test_a_server_that_may_only_be_shut_off_is_never_deleted(tmp_path: Path, status: str) -> None:
+    world = World(tmp_path, status=status)
     world.obeys = False
-    with pytest.raises(StakeyardError, match=r"still runs\. After 180 s it has not ended: .* --fence delete"):
+    with pytest.raises(StakeyardError, match=r"still runs\. After 360 s it has not ended: .* --fence delete"):
         world.rebuild(fence="stop")
-    assert OLD in world.servers
+    assert world.acts == [f"stop {OLD}"]
+    assert world.time - START > 300, "a client may take five minutes to stop"
 
 
-@pytest.mark.parametrize("status", ["ACTIVE", "ERROR", "UNKNOWN", "REBOOT", "PAUSED"])
+@pytest.mark.parametrize("case", ["signer", "plain", "lost"])
+def test_a_server_that_is_to_be_deleted_is_gone_before_anything_else_happens(tmp_path: Path, case: str) -> None:
+    world = scene(tmp_path, case, "SHUTOFF")
+    if case == "signer":
+        world.volumes[VOLUME] = set()  # it is proven that it cannot sign, and yet to be deleted
+    world.fails_at_refresh = 1
+    with pytest.raises(StakeyardError, match="the cloud is gone"):
+        world.rebuild(fence="delete")
+    assert world.servers == {}
+
+
+@pytest.mark.parametrize("signs", [True, False])
+def test_a_server_that_the_state_forgot_is_the_one_of_the_last_convergence(tmp_path: Path, signs: bool) -> None:
+    world = World(tmp_path, signs)
+    world.state_server = None
+    with pytest.raises(StakeyardError, match=f"server {OLD} of n1 is ACTIVE, which counts as alive"):
+        world.rebuild()
+    assert world.acts == []
+    assert read(world.rebuild(fence="delete"))["servers"]["old"] == OLD
+    assert OLD not in world.servers
+    world.check()
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "ERROR", "UNKNOWN", "REBOOT", "PAUSED", "SOFT_DELETED"])
 @pytest.mark.parametrize("signs", [True, False])
 def test_a_server_that_may_be_alive_is_not_touched_without_leave(tmp_path: Path, status: str, signs: bool) -> None:
     world = World(tmp_path, signs, status)
@@ -95,10 +124,22 @@ def test_an_update_that_converged_nothing_is_no_success(tmp_path: Path) -> None:
     world.converges = False
     with pytest.raises(StakeyardError, match="its last complete convergence was for another server"):
         world.rebuild()
-    world = World(tmp_path / "other", signs=False, status=None)
-    world.checks = []
-    with pytest.raises(StakeyardError, match="no check was run on the new server"):
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "sentence"),
+    [
+        ([], "no check was run"),
+        (["failed"], "check 'c0' failed"),
+        (["passed", "skipped", "failed"], "check 'c2' failed"),
+    ],
+)
+def test_checks_that_did_not_pass_are_no_success(tmp_path: Path, outcomes: list[str], sentence: str) -> None:
+    world = World(tmp_path, status=None)
+    world.checks = [{"name": f"c{number}", "outcome": outcome} for number, outcome in enumerate(outcomes)]
+    with pytest.raises(StakeyardError, match=f"n1: {sentence} on the new server"):
         world.rebuild()
+    assert world.journal.path.exists()
 
 
 def test_a_signer_that_is_shut_off_keeps_its_volume_until_the_operator_allows_more(tmp_path: Path) -> None:
@@ -123,6 +164,8 @@ def test_a_key_volume_that_another_server_has_is_left_there(tmp_path: Path) -> N
     world.volumes[VOLUME] = {"server-9"}
     with pytest.raises(StakeyardError, match=f"key volume {VOLUME} is attached to server server-9"):
         world.rebuild(fence="delete")
+    assert world.time < START + 10, "it waited for another's server"
+    assert world.acts == []
 
 
 def test_an_unknown_node_is_refused(tmp_path: Path) -> None:
@@ -177,6 +220,15 @@ def test_without_any_backup_the_keys_start_only_with_the_operators_word(tmp_path
     assert [each["sentence"][:10] for each in found["refusals"]] == ["key volume"]
 
 
+def test_a_backup_without_a_history_is_none_for_keys(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    world.repository = [(saved("a", START - 900), None)]
+    for accepted in (False, True):
+        with pytest.raises(StakeyardError, match="backup a of n1 has no history of keys: restore another"):
+            world.rebuild(accept_older=accepted)
+    assert (world.staged, world.restored, world.replaced) == ({}, [], 0)
+
+
 def test_no_backup_is_restored_over_a_volume_that_is_there(tmp_path: Path) -> None:
     world = World(tmp_path, status=None)
     world.repository = [(saved("a", START - 900), b"older")]
@@ -193,6 +245,10 @@ SCENES: list[tuple[str, str | None, Any]] = [
     ("plain", "SHUTOFF", "stop"),
     ("lost", None, None),
 ]
+
+
+HARM = re.compile(r"server-[1-9][^;]*(?:delete|detach|shut)|(?:delete|detach|shut)[^;]*server-[1-9]")
+"""A dry run's advice against a new server."""
 
 
 def scene(directory: Path, case: str, status: str | None) -> World:
@@ -215,9 +271,12 @@ def test_a_rebuild_that_is_killed_once_at_each_step_ends_well(
         with pytest.raises(Killed):
             world.rebuild(half / 2, fence=fence)
         phases.add(world.said[-1].partition(":")[0])
+        foreseen = world.plan(fence=fence)
         # What was allowed once has happened or must be allowed again: the second command says it anew.
         assert read(world.rebuild(fence=fence))["runs"] == 2
         world.check()
+        assert [step.text for step in foreseen.values() if step.refused] == [], "a refusal that did not come"
+        assert not any(harm for step in foreseen.values() for harm in HARM.findall(step.text))
         assert world.replaced <= 2, "a server was made that the first run had made already"
         assert world.orphans == 0
     assert phases == set(rebuild.phases(case != "plain"))
@@ -339,42 +398,11 @@ def test_a_message_of_the_old_server_is_no_duty_of_the_new_one(tmp_path: Path) -
     assert found["first_duty"]["signed_at"] > found["evidence"]["at"]
 
 
-# Deciding.
-
-GUARDED = [
-    (Fencing("n1", None), None),
-    (Fencing("n1", ServerView(OLD, None, 0)), None),
-    (Fencing("n1", ServerView(OLD, "SHUTOFF", 0), VolumeView(VOLUME, frozenset(), 0), Claim(OLD, 1),
-             ServerView(OLD, "SHUTOFF", 0)), None),
-    (Fencing("n1", ServerView(OLD, "SHUTOFF", 0), VolumeView(VOLUME, frozenset({OLD}), 0)), "is attached to"),
-    (Fencing("n1", ServerView(OLD, None, 0), VolumeView(VOLUME, frozenset(), 0), Claim("x", 1)), "x holds the claim"),
-    (Fencing("n1", ServerView(OLD, None, 0), VolumeView(VOLUME, frozenset({"x"}), 0), Claim("x", 1), now=1,
-             successor="x"), None),
-    (Fencing("n1", ServerView(OLD, None, 0), VolumeView(VOLUME, frozenset(), 0), now=1000), "ask again"),
-    (Fencing("n1", ServerView(OLD, "ERROR", 0)), "still runs"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("state", "objection"), GUARDED)
-def test_only_the_guards_of_a_claim_prove_an_end(state: Fencing, objection: str | None) -> None:
-    found = rebuild.proof(state)
-    assert (found is None) if objection is None else (objection in str(found))
-
-
 # Dry run.
 
 
-def steps(world: World, **request: Any) -> dict[str, rebuild_plan.Step]:
-    before = (dict(world.servers), list(world.acts), world.state_server)
-    found = rebuild_plan.plan(Request("lab", "n1", **request), Progress(), world)
-    assert before == (dict(world.servers), list(world.acts), world.state_server), "a dry run touched something"
-    assert world.staged == {}
-    assert not world.journal.path.exists()
-    return {step.phase: step for step in found}
-
-
 def test_a_dry_run_says_what_would_be_done_and_touches_nothing(tmp_path: Path) -> None:
-    found = steps(World(tmp_path), fence="delete")
+    found = World(tmp_path).plan(fence="delete")
     assert list(found) == list(rebuild.PHASES)
     assert not any(step.refused for step in found.values())
     assert f"server {OLD} is ACTIVE: shut it off, then delete it" in found["fence"].text
@@ -384,17 +412,38 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(tmp_path: Path) -
 
 
 def test_a_dry_run_says_what_would_be_refused(tmp_path: Path) -> None:
-    found = steps(World(tmp_path))
+    found = World(tmp_path).plan()
     assert found["fence"].refused
     assert "counts as alive" in found["fence"].text
     world = lost(tmp_path)
-    assert steps(world)["history"].refused
+    assert world.plan()["history"].refused
     world.repository = [(saved("a", START - 900), b"older")]
-    assert "restore the history of backup a" in steps(world)["history"].text
+    text = world.plan()["history"].text
+    assert "restore the history of backup a" in text
+    assert "the chain is not asked now" in text
+    world.repository = []
+    assert "the chain is not asked now" in world.plan(accept_older=True)["history"].text
+    world = World(tmp_path / "stranger", status=None)
+    world.volumes[VOLUME] = {"server-9"}
+    assert world.plan(fence="delete")["fence"].refused
+
+
+def test_a_dry_run_goes_on_with_the_server_that_a_killed_run_made(tmp_path: Path) -> None:
+    world = World(tmp_path, status=None)
+    world.fails_at_checks = 1
+    with pytest.raises(StakeyardError, match="failed"):
+        world.rebuild()
+    found = world.plan()
+    assert not any(step.refused for step in found.values())
+    assert "go on with server server-1, which that update made; nothing to do: server server-0" in found["fence"].text
+    assert "complete the new server" in found["converge"].text
+    # Only the node's own new server is let through.
+    world.volumes[VOLUME].add("server-9")
+    assert "is attached to server server-9" in world.plan()["fence"].text
 
 
 def test_a_dry_run_of_a_node_that_does_not_sign_has_no_phase_of_a_signer(tmp_path: Path) -> None:
-    assert list(steps(World(tmp_path, signs=False), fence="stop")) == ["inspect", "fence", "converge", "verify"]
+    assert list(World(tmp_path, signs=False).plan(fence="stop")) == ["inspect", "fence", "converge", "verify"]
 
 
 # The report.
