@@ -17,7 +17,7 @@ from stacks.errors import StakeyardError
 from stacks.fleet import Fleet, load_fleet
 from stacks.node import Machine
 from stacks.registration import begin_all
-from stacks.resources import FleetChecks
+from stacks.resources import FleetChecks, has_secrets
 from stacks.site import Site
 from stacks.variables import Plan, plans
 
@@ -28,7 +28,7 @@ RETRIES = 5
 def deploy() -> None:
     """Declare everything that the stack file asks for."""
     catalogue = load_catalogue()
-    fleet = load_fleet(configuration.fleet(), catalogue)
+    fleet = load_fleet(configuration.fleet(), catalogue, secrets_in_clear=has_secrets())
     planned = plans(fleet, catalogue)
     cloud = openstack.Provider("cloud", cloud=fleet.cloud, max_retries=RETRIES)
     site = Site(f"stakeyard-{pulumi.get_stack()}", fleet, catalogue, cloud)

@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stacks.encrypted_value import is_encrypted
@@ -22,6 +22,10 @@ class Option:
     choices: tuple[object, ...] = ()
     elements: str = "raw"
     description: str = ""
+    no_log: bool | None = None
+    """Whether it is a secret; None where nothing is said, so that what is said of the option around it counts."""
+    options: Mapping[str, "Option"] = field(default_factory=dict)
+    """What a mapping, or each mapping in a list, is made of, as far as argument_specs.yml says it."""
 
     def problem(self, value: object) -> str | None:
         """Why `value` does not fit, with what to do; None where it fits. Never shows a value, as it may be a secret."""
@@ -97,16 +101,24 @@ def _fits(kind: str, value: object) -> bool:
 def read_role(directory: Path) -> Role:
     """The role in `directory`; a role without defaults has no variables."""
     defaults = _mapping(directory / "defaults" / "main.yml")
-    specs = _mapping(directory / "meta" / "argument_specs.yml").get("argument_specs")
+    path = directory / "meta" / "argument_specs.yml"
+    specs = _mapping(path).get("argument_specs")
     main = specs.get("main") if isinstance(specs, dict) else None
     options = main.get("options") if isinstance(main, dict) else None
     known = options if isinstance(options, dict) else {}
-    return Role(directory.name, {name: _option(name, value, known.get(name)) for name, value in defaults.items()})
+    try:
+        return Role(directory.name, {name: _option(name, value, known.get(name)) for name, value in defaults.items()})
+    except StakeyardError as error:
+        raise StakeyardError(f"{path}: {error}") from None
 
 
 def _option(name: str, default: object, spec: object) -> Option:
     if not isinstance(spec, dict):
         return Option(name, default)
+    secret, parts = spec.get("no_log"), spec.get("options")
+    if secret is not None and not isinstance(secret, bool):
+        # Taken for false, a word such as `yes`, which Ansible takes for true, would let a secret stand in clear.
+        raise StakeyardError(f"{name}.no_log: must be true or false, not {sort_of(secret)}; correct the file.")
     choices = spec.get("choices")
     description = spec.get("description", "")
     return Option(
@@ -116,6 +128,11 @@ def _option(name: str, default: object, spec: object) -> Option:
         choices=tuple(choices) if isinstance(choices, list) else (),
         elements=str(spec.get("elements", "raw")),
         description=" ".join(str(part) for part in description) if isinstance(description, list) else str(description),
+        no_log=secret,
+        options={
+            key: _option(f"{name}.{key}", None, part)
+            for key, part in (parts.items() if isinstance(parts, dict) else ())
+        },
     )
 
 

@@ -23,6 +23,7 @@ from stacks.fleet_models import (
     Volume,
 )
 from stacks.fleet_rules import check
+from stacks.fleet_rules_secrets import check_secrets
 from stacks.fleet_text import refusal, require_no_template, require_plain, sentence, shown
 
 __all__ = [
@@ -41,10 +42,13 @@ __all__ = [
 ]
 
 
-def load_fleet(data: object, catalogue: Catalogue, machine: Machine | None = None) -> Fleet:
+def load_fleet(
+    data: object, catalogue: Catalogue, machine: Machine | None = None, *, secrets_in_clear: bool = False
+) -> Fleet:
     """The fleet that `data` (the value of `stakeyard:fleet`) describes.
 
-    `machine` answers for the control machine (key files, lab); tests give their own.
+    `machine` answers for the control machine (key files, lab); tests give their own. `secrets_in_clear` says that
+    secrets may be readable in `data`, as Pulumi has decrypted them.
     Raises `StakeyardError` with one sentence for the first thing that is wrong.
     """
     machine = ControlMachine() if machine is None else machine
@@ -57,6 +61,8 @@ def load_fleet(data: object, catalogue: Catalogue, machine: Machine | None = Non
     except ValidationError as error:
         raise sentence(error, data) from None
     check(fleet, catalogue, machine)
+    if not secrets_in_clear:
+        check_secrets(fleet, catalogue)
     return fleet.model_copy(
         update={"images": {name: resolve_boot(image, machine) for name, image in fleet.images.items()}}
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from stacks import role_library
 from stacks.catalogue import Catalogue, Kind
 from stacks.catalogue_models import NodeFile
-from stacks.encrypted_value import PLACEHOLDER, is_encrypted
+from stacks.encrypted_value import is_hidden
 from stacks.fleet_models import Fleet, Node
 from stacks.fleet_text import refusal
 
@@ -30,8 +30,7 @@ def _part(path: str, node: Node, kind: Kind, part: NodeFile) -> None:
         if value in ("", None, [], {}):
             raise refusal(where, f"nodes of kind {node.kind} need it; give {words}.")
         # What is encrypted, or stands for that in a preview, is judged by the role when it knows the value.
-        hidden = is_encrypted(value) or str(value).startswith(PLACEHOLDER)
-        if needs.checked_by and not hidden:
+        if needs.checked_by and not is_hidden(value):
             problem = role_library.load(part.kind, needs.checked_by).problem(variable, value)
             if problem:
                 raise refusal(where, problem)

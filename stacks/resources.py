@@ -51,7 +51,9 @@ class Convergence(pulumi.CustomResource):
             for key, device in device_ids.items()
         }
         variables: Any = {**plan.variables, "stakeyard_volumes": volumes}
-        secret = has_secrets()
+        # Which value was encrypted Pulumi does not say; what roles say is a secret is one whatever Pulumi says.
+        encrypted = has_secrets()
+        secret = encrypted or bool(plan.secret)
         props = {
             "name": plan.name,
             "kind": plan.kind,
@@ -64,7 +66,7 @@ class Convergence(pulumi.CustomResource):
             "roles": list(plan.roles),
             "roles_digest": plan.roles_digest,
             "variables": pulumi.Output.secret(variables) if secret else variables,
-            "secret_variables": list(plan.own) if secret else [],
+            "secret_variables": list(plan.own if encrypted else plan.secret),
             "managed": [dict(file) for file in plan.managed],
             "units": list(plan.units),
             "throwaway": plan.throwaway,

@@ -40,6 +40,8 @@ RULES = (
     "A zone, group, image, peer or wave member that is not declared; a peer of another kind; a node in two waves.",
     "A group whose nodes need more hosts than it has, or must share a host across zones.",
     "A variable that the kind's roles do not have, of another type than they say, or that the program itself sets.",
+    "A secret in clear: text or a number instead of `secure: ...` in a variable, or a part of one, that is given only "
+    "as a secret.",
     "A line break, a tab or another control character in a variable that is text, or in a list of texts.",
     "Text with `{{`, `{%` or `{#`, wherever it is: Ansible would run it as a template, on the control machine.",
     "A volume that the kind does not know, a required one that is missing, one smaller than the chain needs.",
@@ -127,12 +129,23 @@ def _of_kind(kind: Kind) -> dict[str, Any]:
 
 def _variable(option: Option) -> dict[str, Any]:
     value: dict[str, Any] = {"type": _TYPES[option.type]} if option.type in _TYPES else {}
+    if option.no_log and option.type == "str":
+        value["maxLength"] = 0  # what is longer is encrypted
     if option.choices:
         value["enum"] = list(option.choices)
     if option.elements in _TYPES and option.type == "list":
         value["items"] = _or_encrypted(option.elements, {"type": _TYPES[option.elements]})
-    described = {"description": option.description} if option.description else {}
+    description = _described(option)
+    described = {"description": description} if description else {}
     return _or_encrypted(option.type, value) | described
+
+
+def _described(option: Option) -> str:
+    """What the role says of it, and what of it is a secret."""
+    parts = ", ".join(f"`{name}`" for name, part in option.options.items() if part.no_log)
+    if option.no_log:
+        parts = "every text in it" if option.type in ("list", "dict") else "the text"
+    return f"{option.description} Only as a secret (`secure: ...`): {parts}.".strip() if parts else option.description
 
 
 def _or_encrypted(kind: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -198,7 +211,7 @@ def _kind_lines(kind: Kind) -> Iterator[str]:
         kinds = "one of " + ", ".join(f"`{choice}`" for choice in option.choices) if option.choices else option.type
         default = json.dumps(option.default, default=str)
         default = default if len(default) <= 60 else "see the role"
-        yield f"| `{name}` | {kinds} | `{_cell(default)}` | {_cell(option.description)} |"
+        yield f"| `{name}` | {kinds} | `{_cell(default)}` | {_cell(_described(option))} |"
 
 
 def _restored(kind: Kind) -> Iterator[str]:

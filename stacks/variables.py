@@ -8,6 +8,7 @@ from stacks import firewall, role_files
 from stacks.catalogue import Catalogue
 from stacks.catalogue_networks import Signer
 from stacks.fleet_models import Fleet, Node
+from stacks.fleet_rules_secrets import secret_variables
 from stacks.paths import REPOSITORY
 
 
@@ -24,6 +25,8 @@ class Plan:
     variables: Mapping[str, object]
     own: tuple[str, ...]
     """Names of the variables that the stack file sets."""
+    secret: tuple[str, ...]
+    """Names of those that hold a secret, by what the roles say of them."""
     mounts: Mapping[str, str]
     """Where each volume of the stack file is mounted."""
     sizes: Mapping[str, int]
@@ -68,6 +71,7 @@ def plan(
         managed=tuple(file.model_dump() for file in resolved.files),
         variables=variables(name, node, fleet, catalogue),
         own=tuple(node.vars),
+        secret=secret_variables(node, kind),
         mounts={key: resolved.volumes[key].mount for key in node.volumes},
         sizes={key: volume.size_gib for key, volume in node.volumes.items()},
         throwaway=fleet.throwaway,

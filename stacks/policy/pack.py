@@ -34,7 +34,8 @@ Report = Callable[..., None]
 def context() -> Context:
     """The fleet of the stack that is previewed. Raises `StakeyardError` where its stack file is refused."""
     catalogue = load_catalogue()
-    fleet = load_fleet(configuration.fleet(), catalogue)
+    # What Pulumi has decrypted looks as if it stood there in clear; the program, which is told more, judges that.
+    fleet = load_fleet(configuration.fleet(), catalogue, secrets_in_clear=True)
     return Context(fleet, catalogue, datetime.now(UTC).date())
 
 

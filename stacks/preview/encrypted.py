@@ -26,4 +26,4 @@ def decrypted(workspace: Workspace, catalogue: Catalogue) -> Fleet | None:
         )
     found = json.loads(answer.stdout).get(FLEET_KEY) or {}
     value = found["objectValue"] if "objectValue" in found else json.loads(found.get("value") or "null")
-    return load_fleet(value, catalogue)
+    return load_fleet(value, catalogue, secrets_in_clear=True)

@@ -79,6 +79,7 @@ def seen(host: Machine, claims: Claims, changes: Mapping[str, Any], **inputs: An
         managed=(),
         variables={**now, **changes},
         own=(),
+        secret=(),
         mounts={},
         sizes={},
         throwaway=True,

@@ -51,6 +51,7 @@ def plan(head: Path, name: str = "n1", **variables: object) -> Plan:
         managed=(),
         variables={"word": "one", **variables},
         own=("word",),
+        secret=(),
         mounts={"data": "/data"},
         sizes={"data": 10},
         throwaway=True,
