@@ -103,7 +103,7 @@ def cloud(storage: Storage, compute: Compute, monkeypatch: pytest.MonkeyPatch) -
 
 
 def held(server: str | None, generation: int = 3) -> dict[str, str]:
-    return as_metadata(Registration(VOLUME, KEYS, Claim(server, generation)))
+    return as_metadata(Registration(VOLUME, KEYS, Claim(server, generation), KEYS))
 
 
 def attached(*servers: str) -> list[dict[str, str]]:
