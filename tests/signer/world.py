@@ -89,6 +89,8 @@ class World:
         self.impatient = False
         self.lag = 0.0
         self.synced = True
+        self.listens = True
+        """Whether clients look for another signer of their keys before they sign with a history that was made."""
         self.quick = False
         """Whether a signer signs as soon as it is started, also in an epoch that another one had."""
         self.hidden: set[tuple[str, int]] = set()
@@ -192,6 +194,10 @@ class World:
         there = self.servers[server]
         if there.status == "SHUTOFF" and not there.lost:
             there.status, there.running, there.started = "ACTIVE", True, self.time
+            # It gets what the cloud knows to be attached; a disk that was detached by force is gone by then.
+            for volume, servers in self.attached.items():
+                if server not in servers:
+                    self.disks[volume].reachable.discard(server)
             self.start_signer(server)
 
     def delete(self, server: str) -> None:

@@ -126,7 +126,7 @@ def test_a_claim_that_is_held_already_is_looked_at_again() -> None:
     world = world_with_claim()
     assert world.deploy("vol", "new", A) is None
     world.attached["vol"].add("stranger")
-    with pytest.raises(StakeyardError, match="^key volume vol is attached to server stranger"):
+    with pytest.raises(StakeyardError, match=r"^key volume vol is attached to server stranger"):
         take(world, "vol", "new", frozenset({A}), quiet)
 
 
@@ -134,7 +134,7 @@ def test_a_claim_in_the_file_counts_only_where_it_is_newer() -> None:
     world = world_with_claim()
     world.boot("alive")
     assert take(world, "vol", "new", frozenset({A}), quiet, noted=Claim("alive", 1)) == Claim("new", 2)
-    with pytest.raises(StakeyardError, match="^server alive holds the claim and is ACTIVE"):
+    with pytest.raises(StakeyardError, match=r"^server alive holds the claim and is ACTIVE"):
         take(world, "vol", "new", frozenset({A}), quiet, noted=Claim("alive", 3))
 
 
@@ -151,7 +151,7 @@ def test_an_update_that_ends_late_settles_nothing_of_a_later_one() -> None:
     world = world_with_claim()
     first = take(world, "vol", "new", frozenset({A}), quiet)
     take(world, "vol", "new", frozenset({A, B}), quiet)
-    with pytest.raises(StakeyardError, match="^another update of key volume vol has begun since"):
+    with pytest.raises(StakeyardError, match=r"^another update of key volume vol has begun since"):
         settle(world, "vol", "new", frozenset({A}), generation=first.generation)
     assert world.metadata["vol"].keys == {A, B}
 
