@@ -138,13 +138,17 @@ def test_a_claim_in_the_file_counts_only_where_it_is_newer() -> None:
         take(world, "vol", "new", frozenset({A}), quiet, noted=Claim("alive", 3))
 
 
-@pytest.mark.parametrize("keys", [{A}, {A, B}], ids=["fewer", "a new one"])
-def test_an_update_with_other_keys_than_are_settled_gets_a_generation_of_its_own(keys: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("registered", "begun", "keys", "generation"),
+    [({A}, {A}, {A}, 4), ({A, B}, {A, B}, {A}, 5), ({A}, {A}, {A, B}, 5), ({A, B}, {A}, {A, B}, 5)],
+    ids=["settled", "fewer", "a new one", "one that was not settled"],
+)
+def test_an_update_that_settles_something_has_a_generation_of_its_own(
+    registered: set[str], begun: set[str], keys: set[str], generation: int
+) -> None:
     world = world_with_claim()
-    settled = frozenset({A, B}) if keys == {A} else frozenset({A})
-    world.register(Registration("vol", settled, Claim("new", 4), settled))
-    assert take(world, "vol", "new", settled, quiet) == Claim("new", 4)
-    assert take(world, "vol", "new", frozenset(keys), quiet) == Claim("new", 5)
+    world.register(Registration("vol", frozenset(registered), Claim("new", 4), frozenset(begun)))
+    assert take(world, "vol", "new", frozenset(keys), quiet) == Claim("new", generation)
 
 
 def test_an_update_that_ends_late_settles_nothing_of_a_later_one() -> None:
@@ -165,7 +169,7 @@ def test_a_release_leaves_the_keys_of_an_update_that_came_before_it() -> None:
 
 
 def test_the_claim_s_procedure_waits_as_long_as_the_list_may_lag() -> None:
-    world, before = world_with_claim(), 0.0
+    world = world_with_claim()
     before = world.time
     take(world, "vol", "new", frozenset({A, B}), quiet)
     assert world.time - before >= signer.SETTLE_SECONDS
