@@ -61,13 +61,16 @@ def take(
     """Make the volume's claim that of `server`, or refuse.
 
     `noted` is the claim in the file on the volume, where that can be read: it counts where the cloud has forgotten it.
-    Raises StakeyardError with what to do, having registered no further key.
+    Raises StakeyardError with what to do, having registered no further key. The cloud has no write that depends on
+    what was read: an update that overwrites another's within `SETTLE_SECONDS` is seen by that one, which refuses.
     """
     found = cloud.registration(volume) or Registration(volume)
     held = noted if noted and noted.generation > found.claim.generation else found.claim
     # A key that is not wanted any more stays registered until its signer has let go of it: see `settle`.
     own = replace(found, keys=found.keys | keys, claim=held)
-    claimed = found == own and held.server == server
+    # Settled with exactly these keys there is nothing to write. Any other update gets a higher generation, by which
+    # the volume's own file, and an update that overlaps, know that it was there.
+    claimed = held.server == server and found == Registration(volume, keys, held, keys)
     if found != own:
         # First written, then looked around: of two that do so at once, at least one sees the other.
         cloud.register(own)
@@ -82,10 +85,10 @@ def take(
     try:
         require(REGISTER, Registering(replace(own, keys=keys), others, written, listed))
         require(CLAIM, Claiming(server, held, holder, cloud.volume(volume), cloud.now()))
+        if not claimed:
+            _require_untouched(cloud, own)
     except StakeyardError:
-        if found.keys != own.keys:
-            # What was not registered before is signed with by nobody here, and must not stand in another's way.
-            cloud.register(replace(own, keys=found.keys))
+        _undo(cloud, own, own.keys - found.keys)
         raise
     if claimed:
         return held
@@ -96,14 +99,40 @@ def take(
     return claim
 
 
-def settle(cloud: Cloud, volume: str, server: str, keys: frozenset[str]) -> None:
+def _require_untouched(cloud: Cloud, own: Registration) -> None:
+    """Raises StakeyardError where the registration is not what this update has written or found."""
+    if (cloud.registration(own.volume) or Registration(own.volume)) != own:
+        raise StakeyardError(
+            f"another update of key volume {own.volume} is under way: wait until it is through, then run this again."
+        )
+
+
+def _undo(cloud: Cloud, own: Registration, added: frozenset[str]) -> None:
+    """Take the keys away that this update has registered: nobody signs with them here, and others may want them.
+
+    What has begun stays, and so do all once the claim has moved: who moved it found them registered and relies on it.
+    """
+    left = cloud.registration(own.volume)
+    if left is None or left.claim != own.claim:
+        return
+    keys = left.keys - (added - left.begun)
+    if keys != left.keys:
+        cloud.register(replace(left, keys=keys))
+
+
+def settle(cloud: Cloud, volume: str, server: str, keys: frozenset[str], *, generation: int | None = None) -> None:
     """Note that `server` signs with exactly these keys, with their history on this volume; others are free.
 
-    Raises StakeyardError where the claim is another server's by now.
+    `generation` is that of the claim that was taken for it, where the caller has it. Raises StakeyardError where the
+    claim is another server's by now, or another update's: its keys may sign already, and must stay registered.
     """
     found = cloud.registration(volume)
     if found is None or found.claim.server != server:
         raise StakeyardError(f"the claim on key volume {volume} was taken from server {server}: look at who did so.")
+    if generation not in (None, found.claim.generation):
+        raise StakeyardError(
+            f"another update of key volume {volume} has begun since: run this again once that one is through."
+        )
     settled = replace(found, keys=keys, begun=keys)
     if settled != found:
         cloud.register(settled)

@@ -1,34 +1,26 @@
 """Play random schedules against the signer's decisions: `python -m tests.bench.signer [--schedules N] [--seed N]`.
 
 First with every guard, where no schedule may make a key sign twice; then, with `--mutants`, without each guard in
-turn, to see after how many schedules chance alone finds what that guard prevents. Prints a Markdown table.
+turn, to see how many short schedules (tests/signer/short.py) it takes until what that guard prevents has happened, from
+several seeds. Prints Markdown tables.
 """
 
 import argparse
 import sys
 import time
-from dataclasses import dataclass
+from statistics import median
 
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from stacks import signer
+from tests.signer import short
 from tests.signer.machine import Signers
-from tests.signer.parts import gate
+from tests.signer.short import GUARDS, Played
 from tests.signer.world import DoubleSignError, without
 
 STEPS = 40
-DECISIONS = {"register": signer.REGISTER, "claim": signer.CLAIM, "seed": signer.SEED, "gate": gate.GUARDS}
-
-
-@dataclass
-class Played:
-    """What some schedules came to."""
-
-    schedules: int
-    signatures: int
-    seconds: float
-    broken: str
+SEEDS = 9
+SHORT_AT_MOST = 10_000
 
 
 def play(schedules: int, number: int) -> Played:
@@ -72,13 +64,21 @@ def main() -> int:
     print("| guards | schedules | signatures | s | broken |\n|---|---|---|---|---|")
     row = "| {} | {:,} | {:,} | {:.0f} | {} |"
     print(row.format("all", whole.schedules, whole.signatures, whole.seconds, whole.broken or "nothing"), flush=True)
-    for decision, guards in DECISIONS.items() if asked.mutants else ():
-        for name in list(guards):
-            with without(decision, name):
-                found = play(asked.schedules, asked.seed)
-            told = found.broken or "nothing by chance (see tests/unit/test_signer_guards.py)"
-            print(row.format(f"without {decision}.{name}", found.schedules, found.signatures, found.seconds, told))
+    if asked.mutants:
+        _without_each()
     return 1 if whole.broken else 0
+
+
+def _without_each() -> None:
+    print(f"\n| without | short schedules until found: median of {SEEDS} seeds | most | s (CPU, all seeds) |")
+    print("|---|---|---|---|")
+    for decision, name in GUARDS:
+        with without(decision, name):
+            played = [short.play(SHORT_AT_MOST, number) for number in range(1, SEEDS + 1)]
+        counts = [each.schedules for each in played]
+        most = f"{max(counts):,}" if all(each.broken for each in played) else f"not found in {SHORT_AT_MOST:,}"
+        seconds = sum(each.seconds for each in played)
+        print(f"| {decision}.{name} | {median(counts):,.0f} | {most} | {seconds:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.signer.plots import PLOTS, Plot, signers, unseen
 from tests.signer.world import EPOCH, SILENCE_EPOCHS, Server, World, key
 
 KEYS = tuple(key(name) for name in ("a", "b"))
@@ -35,9 +36,10 @@ class Signers(RuleBasedStateMachine):
         self.made += 1
         return f"{what}{self.made}"
 
-    @initialize()
-    def first(self) -> None:
+    @initialize(listens=st.booleans(), quick=st.booleans())
+    def first(self, listens: bool, quick: bool) -> None:
         """One signer to begin with."""
+        self.world.listens, self.world.quick = listens, quick
         self.world.boot("s0")
         self._make("v0")
         assert self._may_begin("v0", frozenset({KEYS[0]}))
@@ -77,6 +79,12 @@ class Signers(RuleBasedStateMachine):
         def move() -> None:
             world.detach(volume, server)
 
+        def hide() -> None:
+            world.servers[server].cut = not world.servers[server].cut
+
+        def fall_behind() -> None:
+            world.synced = not world.synced
+
         def copy_keys() -> None:
             world.disks[volume].keys.update(KEYS)
             wallet = world.disks[volume].wallet
@@ -87,11 +95,27 @@ class Signers(RuleBasedStateMachine):
             world.disks[volume].keys.discard(data.draw(st.sampled_from(KEYS)))
 
         def wipe() -> None:
-            if not any(s.signing is not None and s.disk is world.disks[volume] for s in world.servers.values()):
-                world.disks[volume].history = None
+            disk = world.disks[volume]
+            # Until its keys have begun, the roles settle the history in the same run in which they start the signer.
+            begun = set((disk.claim or {}).get("begun", ())) >= disk.keys | (disk.wallet or set())
+            if begun and not any(s.signing is not None and s.disk is disk for s in world.servers.values()):
+                disk.history = None
 
         def wait() -> None:
             world.time += 30
+            world.sign()
+
+        def destroy() -> None:
+            if not unseen(world, volume):
+                world.destroy_volume(volume)
+
+        def another() -> None:
+            keys, kept = data.draw(st.sampled_from(CHOICES)), world.interference
+            world.interference = []
+            try:
+                self._deploy(volume, server, keys)
+            finally:
+                world.interference = kept
 
         acts: dict[str, Callable[[], object]] = {
             "lose": lose,
@@ -105,7 +129,11 @@ class Signers(RuleBasedStateMachine):
             "copy keys": copy_keys,
             "move a key away": move_key_away,
             "wipe": wipe,
-            "destroy volume": lambda: world.destroy_volume(volume),
+            "destroy volume": destroy,
+            "hide": hide,
+            "fall behind": fall_behind,
+            "another deploys": another,
+            "another one deploys": another,
             "backup": lambda: self._back_up(volume),
             "wait": wait,
         }
@@ -141,29 +169,41 @@ class Signers(RuleBasedStateMachine):
             server = data.draw(st.sampled_from(servers))
         else:
             return
-        world.attach(volume, server)
-        if not self._may_begin(volume, frozenset(keys)):
-            return
         world.impatient, world.lag = impatient, data.draw(st.sampled_from([0.0, 2.0, 4.0]))
         world.interference = [self._act(data) for _ in range(data.draw(st.integers(0, 4)))]
         if data.draw(st.integers(0, 5)) == 0:
             world.interference.append(_crash)
         try:
-            world.deploy(volume, server, *keys)
+            self._deploy(volume, server, keys)
         except InterruptedError:
             pass
         finally:
             world.interference, world.impatient, world.lag = [], False, 0.0
 
-    def _make(self, volume: str) -> None:
-        self.world.make(volume).wallet = set()
+    def _deploy(self, volume: str, server: str, keys: tuple[str, ...]) -> None:
+        if volume not in self.world.exists:
+            return
+        self.world.attach(volume, server)
+        if self._may_begin(volume, frozenset(keys)):
+            self.world.deploy(volume, server, *keys)
+
+    def _make(self, volume: str, wallet: bool = True) -> None:
+        self.world.make(volume).wallet = set() if wallet else None
+
+    @rule(data=st.data(), plot=st.sampled_from(PLOTS))
+    def plot(self, data: st.DataObject, plot: Plot) -> None:
+        """A row of acts that leads to where a guard matters."""
+        found = [(volume, server) for volume, server in signers(self.world) if self.world.servers[server].status]
+        if found:
+            volume, server = data.draw(st.sampled_from(found))
+            plot(self.world, lambda choices: data.draw(st.sampled_from(choices)), volume, server, self._name("p"))
 
     def _may_begin(self, volume: str, keys: frozenset[str]) -> bool:
         """Keys that have not begun on this volume start through a restore, as `stacks.signing.prepare` does."""
         world, registered = self.world, self.world.metadata.get(volume)
         noted = (world.disks[volume].claim or {}).get("begun", ())
         fresh = keys - (registered.begun if registered else frozenset()) - frozenset(noted)
-        return not fresh or world.restore(volume, fresh, {}, None, listens=True) is None
+        return not fresh or world.restore(volume, fresh, {}, None, listens=world.listens) is None
 
     @rule(data=st.data(), which=st.sampled_from(KEYS), accept=st.booleans())
     def restore(self, data: st.DataObject, which: str, accept: bool) -> None:
@@ -178,7 +218,7 @@ class Signers(RuleBasedStateMachine):
         holder = data.draw(st.sampled_from(sorted(world.servers)))
         past = {name: at for name, at in history.items() if name == which}
         given = self._holder(which) or holder
-        if world.restore(volume, frozenset({which}), past, given, accept_older=accept, listens=True) is None:
+        if world.restore(volume, frozenset({which}), past, given, accept_older=accept, listens=world.listens) is None:
             world.deploy(volume, server, which)
 
     def _holder(self, which: str) -> str | None:
@@ -205,7 +245,7 @@ class Signers(RuleBasedStateMachine):
     def teardown(self) -> None:
         """From wherever the schedule has led, an operator with evidence gets the key signing again."""
         world = self.world
-        world.synced = True
+        world.synced, world.quick = True, False
         for name, server in world.servers.items():
             server.lost = False
             world.delete(name)

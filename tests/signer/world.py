@@ -59,6 +59,8 @@ class Server:
     running: bool = True
     lost: bool = False
     """Its hypervisor does not answer the cloud."""
+    cut: bool = False
+    """What it signs reaches a part of the network only that no node which is asked can see."""
     told: str = ""
     """Its name, as noted on its system disk."""
     started: float = 0.0
@@ -87,6 +89,10 @@ class World:
         self.impatient = False
         self.lag = 0.0
         self.synced = True
+        self.listens = True
+        """Whether clients look for another signer of their keys before they sign with a history that was made."""
+        self.quick = False
+        """Whether a signer signs as soon as it is started, also in an epoch that another one had."""
         self.hidden: set[tuple[str, int]] = set()
         """Signatures that no node that is asked can see: they were sent to a part of the network that is cut off."""
 
@@ -112,7 +118,8 @@ class World:
         return self.metadata.get(volume)
 
     def register(self, registration: Registration) -> None:
-        self._others_act()
+        # Nobody acts between a registration's reading and its writing: that is two calls of the cloud, and another
+        # update is not through before it has waited for longer.
         if registration.volume not in self.exists:
             raise StakeyardError(f"volume {registration.volume} does not exist.")
         self.metadata[registration.volume] = registration
@@ -187,6 +194,10 @@ class World:
         there = self.servers[server]
         if there.status == "SHUTOFF" and not there.lost:
             there.status, there.running, there.started = "ACTIVE", True, self.time
+            # It gets what the cloud knows to be attached; a disk that was detached by force is gone by then.
+            for volume, servers in self.attached.items():
+                if server not in servers:
+                    self.disks[volume].reachable.discard(server)
             self.start_signer(server)
 
     def delete(self, server: str) -> None:
@@ -237,9 +248,9 @@ class World:
 
     def sign(self) -> None:
         """Every signer signs its duties of this epoch, once it is up; raises DoubleSignError."""
-        epoch = int(self.time // EPOCH)
+        epoch, warm = int(self.time // EPOCH), 0.0 if self.quick else EPOCH
         for server in self.servers.values():
-            if server.signing is None or not server.running or self.time - server.started < EPOCH:
+            if server.signing is None or not server.running or self.time - server.started < warm:
                 continue
             disk = server.disk
             if disk is not None and self._listens(disk, server, epoch):
@@ -253,6 +264,8 @@ class World:
                 if (key, epoch) in self.signed:
                     raise DoubleSignError(f"key {key}, epoch {epoch}: {self.signed[key, epoch]} and {server.name}")
                 self.signed[key, epoch] = server.name
+                if server.cut:
+                    self.hidden.add((key, epoch))
 
     def _listens(self, disk: Disk, server: Server, epoch: int) -> bool:
         """Whether keys of this signer are to be silent still; one that finds another signer of them ends."""
@@ -277,7 +290,7 @@ class World:
             self._write_claim(volume, server, claim, frozenset(keys), new=found is None or not found.claim.generation)
             sentence = self._bring(self.disks[volume], self.servers[server], set(keys))
             if sentence is None:
-                settle(self, volume, server, frozenset(keys))
+                settle(self, volume, server, frozenset(keys), generation=claim.generation)
         except (StakeyardError, claim_module.RefusalError) as error:
             return str(error)
         return sentence

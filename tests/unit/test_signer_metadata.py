@@ -42,6 +42,28 @@ def test_a_shorter_registration_leaves_no_line_of_the_longer_one() -> None:
     assert surplus({**long, "other": "x"}, short) == ["stakeyard_keys_01", "stakeyard_keys_02"]
 
 
+def test_keys_that_have_begun_are_forgotten_with_the_registration_that_had_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a key that comes back after it signed elsewhere would count as one with its history here."""
+    storage = Storage(**{VOLUME: {"metadata": {"tier": "x"}}})
+    there = cloud(storage, Compute(), monkeypatch)
+    many = frozenset(f"{n:016x}" for n in range(40))
+    there.register(Registration(VOLUME, many, Claim(NEW, 1), many))
+    assert there.registration(VOLUME) == Registration(VOLUME, many, Claim(NEW, 1), many)
+    there.register(Registration(VOLUME, KEYS, Claim(NEW, 1), KEYS))
+    assert storage.made[VOLUME].metadata == {"tier": "x", **held(NEW, 1)}
+    there.register(Registration(VOLUME, many, Claim(NEW, 2), KEYS))
+    assert there.registration(VOLUME) == Registration(VOLUME, many, Claim(NEW, 2), KEYS & many)
+
+
+def test_only_a_registered_key_can_have_begun() -> None:
+    metadata = as_metadata(Registration(VOLUME, KEYS, Claim(), KEYS | {"00000000000000aa"}))
+    found = from_metadata(VOLUME, metadata)
+    assert found is not None
+    assert found.begun == KEYS
+
+
 def test_a_volume_of_somebody_else_is_no_registration() -> None:
     assert from_metadata(VOLUME, {"purpose": "backup"}) is None
 
@@ -103,7 +125,7 @@ def cloud(storage: Storage, compute: Compute, monkeypatch: pytest.MonkeyPatch) -
 
 
 def held(server: str | None, generation: int = 3) -> dict[str, str]:
-    return as_metadata(Registration(VOLUME, KEYS, Claim(server, generation)))
+    return as_metadata(Registration(VOLUME, KEYS, Claim(server, generation), KEYS))
 
 
 def attached(*servers: str) -> list[dict[str, str]]:

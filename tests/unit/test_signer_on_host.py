@@ -148,6 +148,55 @@ def test_only_what_the_signer_holds_begins(host: Path, monkeypatch: pytest.Monke
     assert json.loads((mount / "claim.json").read_text())["begun"] == sorted([held, fingerprint("dead")])
 
 
+def test_what_has_begun_stays_so_whatever_the_signer_holds(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is left out for a while does not come back as one that may start without its history."""
+    mount, away = host / "keys-volume", fingerprint("dead")
+    claim_module.write(mount / "claim.json", claim(keys=[fingerprint("abc1"), away], begun=[away]))
+    assert ask(host, monkeypatch) == 0
+    assert json.loads((mount / "claim.json").read_text())["begun"] == sorted([fingerprint("abc1"), away])
+
+
+def test_a_gate_that_cannot_note_that_signing_begins_stays_shut(
+    host: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(gate, "begin", full)
+    assert ask(host, monkeypatch) == 1
+    assert "the key volume could not be read or written ([Errno 28] No space left on device)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changes", [{"format": 1}, {"format": 3}, {"format": None}, {"keys": None}, {"begun": "aa"}])
+def test_a_claim_of_another_form_is_none(changes: dict[str, Any]) -> None:
+    assert gate.read_claim(json.dumps(claim())) == claim()
+    assert gate.read_claim(json.dumps(claim(**changes))) is None
+
+
+def test_what_was_mounted_last_is_what_is_read() -> None:
+    mounts = "/dev/vdb /keys ext4 rw 0 0\n/dev/vdc /keys ext4 rw 0 0\n/dev/vdd /keys/other ext4 rw 0 0\n"
+    assert gate.mounted_device("/keys", mounts) == "/dev/vdc"
+    assert gate.mounted_device("/elsewhere", mounts) == ""
+
+
+def test_a_server_without_a_name_holds_no_claim(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that was released names nobody; neither does a server whose name is not noted."""
+    named = claim(keys=[fingerprint("abc1")], begun=[], server="")
+    claim_module.write(host / "keys-volume" / "claim.json", named)
+    (host / "server-id").unlink()
+    (host / "dmi" / "product_uuid").unlink()
+    assert ask(host, monkeypatch) == 1
+
+
+@pytest.mark.parametrize("product", ["OpenStack Nova", "OpenStack Compute"])
+def test_each_name_of_the_hypervisor_tells_a_copied_system_disk(
+    host: Path, monkeypatch: pytest.MonkeyPatch, product: str
+) -> None:
+    (host / "dmi" / "product_name").write_text(f"{product}\n")
+    (host / "dmi" / "product_uuid").write_text("server-9\n")
+    assert ask(host, monkeypatch) == 1
+
+
 @pytest.mark.parametrize("name", ["scsi-0QEMU_QEMU_HARDDISK_volume-1", "wwn-0xvolume1"])
 def test_the_gate_knows_the_volume_on_any_bus(host: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     by_id = host / "by-id"
