@@ -62,7 +62,7 @@ class Convergence:
                 opened=opened,
             )
             if cloud:
-                signing.finish(inputs, cloud)
+                signing.finish(inputs, cloud, variables["stakeyard_claim"]["generation"])
             checks = _checks(opened, inputs, report)
             state["checks"] = [check.as_output() for check in checks]
             problem = verification.failure(inputs["name"], checks)

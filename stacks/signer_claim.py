@@ -120,16 +120,16 @@ def _undo(cloud: Cloud, own: Registration, added: frozenset[str]) -> None:
         cloud.register(replace(left, keys=keys))
 
 
-def settle(cloud: Cloud, volume: str, server: str, keys: frozenset[str], *, generation: int | None = None) -> None:
+def settle(cloud: Cloud, volume: str, server: str, keys: frozenset[str], generation: int) -> None:
     """Note that `server` signs with exactly these keys, with their history on this volume; others are free.
 
-    `generation` is that of the claim that was taken for it, where the caller has it. Raises StakeyardError where the
+    `generation` is that of the claim that was taken for it. Raises StakeyardError where the
     claim is another server's by now, or another update's: its keys may sign already, and must stay registered.
     """
     found = cloud.registration(volume)
     if found is None or found.claim.server != server:
         raise StakeyardError(f"the claim on key volume {volume} was taken from server {server}: look at who did so.")
-    if generation not in (None, found.claim.generation):
+    if generation != found.claim.generation:
         raise StakeyardError(
             f"another update of key volume {volume} has begun since: run this again once that one is through."
         )

@@ -147,10 +147,15 @@ def seeded(allowed: Seeding) -> dict[str, Any]:
     }
 
 
-def finish(inputs: Mapping[str, Any], cloud: SignerCloud) -> None:
-    """Note that exactly these keys sign with the history on this volume from now on."""
+def finish(inputs: Mapping[str, Any], cloud: SignerCloud, generation: int) -> None:
+    """Note that exactly these keys sign with the history on this volume from now on.
+
+    `generation` is that of the claim with which the roles made them sign. Raises StakeyardError where it is not the
+    volume's claim any more.
+    """
     signer = inputs["signer"]
-    settle(cloud, signer["volume_id"], inputs["server_id"], fingerprints(signer["public_keys"]))
+    keys = fingerprints(signer["public_keys"])
+    settle(cloud, signer["volume_id"], inputs["server_id"], keys, generation=generation)
 
 
 def held(inputs: Mapping[str, Any], cloud: SignerCloud) -> dict[str, object]:

@@ -137,7 +137,7 @@ def test_new_keys_get_a_claim_and_a_history_that_begins_now(shown: dict[str, Any
 def test_keys_that_have_begun_keep_the_history_on_their_volume(shown: dict[str, Any]) -> None:
     cloud = Cloud()
     prepare(cloud)
-    signing.finish(INPUTS, cloud)  # type: ignore[arg-type]
+    signing.finish(INPUTS, cloud, cloud.registered.claim.generation)  # type: ignore[arg-type]
     shown["asked"].clear()
     made = prepare(cloud)
     assert "stakeyard_history" not in made
@@ -148,7 +148,7 @@ def test_keys_that_have_begun_keep_the_history_on_their_volume(shown: dict[str, 
 def test_a_key_that_comes_to_them_is_asked_about_alone(shown: dict[str, Any]) -> None:
     cloud = Cloud()
     prepare(cloud)
-    signing.finish(INPUTS, cloud)  # type: ignore[arg-type]
+    signing.finish(INPUTS, cloud, cloud.registered.claim.generation)  # type: ignore[arg-type]
     shown["asked"].clear()
     made = prepare(cloud, None, KEY, MORE)
     assert set(marks_of(made)) == {fingerprint(MORE)}
@@ -209,11 +209,14 @@ def test_only_keys_that_its_signer_lets_go_are_free(shown: dict[str, Any]) -> No
         prepare(cloud, None, KEY, MORE)
     assert cloud.registered.keys == both
     cloud.others = ()
-    signing.finish(INPUTS, cloud)
+    with pytest.raises(StakeyardError, match="another update of key volume vol has begun since"):
+        signing.finish(INPUTS, cloud, cloud.registered.claim.generation - 1)
+    assert cloud.registered.keys == both
+    signing.finish(INPUTS, cloud, cloud.registered.claim.generation)
     assert cloud.registered.keys == cloud.registered.begun == {fingerprint(KEY)}
     cloud.registered = replace(cloud.registered, claim=Claim("other", 9))
     with pytest.raises(StakeyardError, match="the claim on key volume vol was taken from server new"):
-        signing.finish(INPUTS, cloud)
+        signing.finish(INPUTS, cloud, cloud.registered.claim.generation)
 
 
 def test_keys_that_the_chain_saw_a_moment_ago_do_not_start_anew(shown: dict[str, Any]) -> None:
