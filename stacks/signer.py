@@ -214,11 +214,17 @@ class Seeding:
 
     @property
     def older(self) -> list[str]:
-        """The keys of which the chain shows more than the backup knows, or was not asked about all that came after."""
+        """The keys of which the chain shows more than the backup knows, or was not asked about all that came after.
+
+        Those that come without a backup, and from no server that is known, are none of them once they are silent: they
+        start above all that the chain shows.
+        """
         return sorted(key for key in self.keys if not self._current(key))
 
     def _current(self, key: str) -> bool:
         marks = self.history.get(key, {})
+        if not marks and self.holder is None and self.silent:
+            return True
         return covers(marks, self.record.seen.get(key, {})) and (not marks or covers(marks, self.record.reach))
 
 

@@ -279,6 +279,21 @@ def test_an_old_backup_is_refused_and_accepted_only_with_both(
     }
 
 
+def test_keys_from_another_installation_start_after_the_silence_above_what_the_chain_shows(
+    shown: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown |= {"seen": {fingerprint(KEY): {"source": 9, "target": 12}}, "quiet_epochs": 2, "quiet_seconds": 89.0}
+    with pytest.raises(StakeyardError, match="may still be alive"):
+        prepare(Cloud())
+    shown["quiet_seconds"] = 90.0
+    assert marks_of(prepare(Cloud())) == {fingerprint(KEY): {"source": 9, "target": 12, "slot": 340}}
+    # Where a last server is known, its history is missing, and that is the operator's to accept.
+    (tmp_path / "restore.json").write_text(json.dumps({"validator-1": {"holder": "old"}}))
+    monkeypatch.setenv(RESTORE, str(tmp_path / "restore.json"))
+    with pytest.raises(StakeyardError, match="restore a newer backup, or accept the older one"):
+        prepare(Cloud())
+
+
 def test_a_refusal_leaves_no_reason_why_keys_may_start(shown: dict[str, Any]) -> None:
     shown |= {"seen": SEEN, "quiet_epochs": 0, "quiet_seconds": 5.0}
     state: dict[str, Any] = {}
