@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacks import backup, rebuild
+from stacks import rebuild, rebuild_history
 from stacks.errors import StakeyardError
 from stacks.rebuild import Data, Fencing, Progress, Request
 from stacks.rebuild_seams import Outside
@@ -129,56 +129,22 @@ def _late(job: Job, state: Fencing, reason: str | None) -> str:
 
 
 def history(job: Job) -> Data:
-    """Whether the keys' volume is still there; where it is lost, which backup takes the place of its history."""
+    """Whether the keys' volume is there with their history; where it is not, what takes the history's place."""
     found, request, outside = job.found("inspect"), job.request, job.outside
-    if outside.cloud.volume(found["key_volume"]) is not None:
-        job.say(kept(job))
-        return {"how": "kept"}
-    known = outside.backups.snapshots(job.node)
-    if not known and not request.restore:
-        job.say(fresh(job))
-        staged = outside.stage(job.node, None, found["server"], request.accept_older)
-        return {"how": "fresh", "staged": str(staged)}
-    chosen = backup.choose(
-        known, node=job.node, now=outside.now(), asked=request.restore, accept_older=request.accept_older
-    )
-    content = outside.backups.open(chosen)
-    if content.history is None:
-        raise StakeyardError(f"backup {chosen.name} of {job.node} has no history of keys: restore another.")
-    job.say(f"restoring the history of backup {chosen.name}, taken {chosen.when}")
-    staged = outside.stage(job.node, content.files[content.history], found["server"], request.accept_older)
-    return {
-        "how": "restored",
-        "backup": chosen.name,
-        "taken": chosen.taken,
-        "generation": chosen.generation,
-        "sha256": chosen.sha256,
-        "accepted_older": request.accept_older,
-        "staged": str(staged),
-    }
-
-
-def kept(job: Job) -> str:
-    """What is said when the key volume is there. Raises StakeyardError when a backup is to be restored over it."""
-    volume = job.found("inspect")["key_volume"]
-    if job.request.restore:
-        raise StakeyardError(
-            f"key volume {volume} of {job.node} is there, with a history that no backup can be newer than: leave "
-            "--restore away."
-        )
-    return f"key volume {volume} is there with its history: nothing is lost"
-
-
-def fresh(job: Job) -> str:
-    """What is said when volume and backups are lost. Raises StakeyardError unless the operator accepts that."""
-    volume = job.found("inspect")["key_volume"]
-    if not job.request.accept_older:
-        raise StakeyardError(
-            f"key volume {volume} of {job.node} is lost and there is no backup of its history: with "
-            "--accept-older-backup the keys start above what the chain shows, once the old server is deleted and they "
-            "have been silent."
-        )
-    return "the key volume is lost and there is no backup: the keys start above what the chain shows"
+    earlier = job.progress.done.get("history")
+    way = rebuild_history.way(request, found, outside, earlier)
+    job.say(way.text)
+    if way.how == "kept":
+        # What an earlier run staged is why they have begun by now: that is no history that was never lost.
+        return earlier or {"how": "kept"}
+    content = None
+    if way.backup:
+        opened = outside.backups.open(way.backup)
+        if opened.history is None:
+            raise StakeyardError(f"backup {way.backup.name} of {job.node} has no history of keys: restore another.")
+        content = opened.files[opened.history]
+    staged = outside.stage(job.node, content, found["server"], request.accept_older)
+    return {**rebuild_history.noted(way, request), "staged": str(staged)}
 
 
 def converge(job: Job) -> Data:
