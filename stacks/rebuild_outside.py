@@ -19,7 +19,7 @@ from stacks.exported import exported
 from stacks.fleet_models import Fleet
 from stacks.hosts import host_of
 from stacks.rebuild_state import Target, target
-from stacks.signer import VolumeView
+from stacks.signer import Signed, VolumeView
 from stacks.signer_cloud import SignerCloud
 from stacks.ssh import session
 from stacks.urns import IMAGES
@@ -170,10 +170,11 @@ class World:
         """See `Outside`."""
         time.sleep(seconds)
 
-    def stage(self, node: str, history: bytes | None, holder: str | None, accept_older: bool) -> Path:
+    def stage(self, node: str, history: bytes | None, holder: Signed | None, accept_older: bool) -> Path:
         """See `Outside`."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        told: dict[str, object] = {"holder": holder, "accept_older": accept_older}
+        signed = {"server": holder.server, "keys": sorted(holder.keys)} if holder else None
+        told: dict[str, object] = {"holder": signed, "accept_older": accept_older}
         if history is not None:
             kept = self._directory / f"{node}.history"
             replace(kept, history)

@@ -11,7 +11,7 @@ from stacks import rebuild, rebuild_history
 from stacks.errors import StakeyardError
 from stacks.rebuild import Data, Fencing, Progress, Request
 from stacks.rebuild_seams import Outside
-from stacks.signer import Claim
+from stacks.signer import Claim, Signed
 
 FENCE_SECONDS = 180.0
 """How long a server may take to shut itself off, and the cloud to detach or delete."""
@@ -51,6 +51,7 @@ def inspect(job: Job) -> Data:
         "signs": target.key_volume is not None,
         "key_volume": target.key_volume,
         "keys": sorted(target.keys),
+        "signed": {"server": target.signed.server, "keys": sorted(target.signed.keys)} if target.signed else None,
         "resources": list(target.resources),
     }
     if target.key_volume is not None:
@@ -143,8 +144,16 @@ def history(job: Job) -> Data:
         if opened.history is None:
             raise StakeyardError(f"backup {way.backup.name} of {job.node} has no history of keys: restore another.")
         content = opened.files[opened.history]
-    staged = outside.stage(job.node, content, found["server"], request.accept_older)
+    # A successor that began to sign is the last one; of one that never did, only the journal knows whom it follows.
+    holder = outside.pulumi.target(job.node).signed or _signed(found.get("signed"))
+    if holder is None:
+        job.say("the state does not say which server signed last: that one is gone is no evidence, silence is")
+    staged = outside.stage(job.node, content, holder, request.accept_older)
     return {**rebuild_history.noted(way, request), "staged": str(staged)}
+
+
+def _signed(noted: Data | None) -> Signed | None:
+    return Signed(noted["server"], frozenset(noted["keys"])) if noted else None
 
 
 def converge(job: Job) -> Data:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from stacks.backup import Content, Snapshot
 from stacks.rebuild_state import Target
-from stacks.signer import Registration, ServerView, VolumeView
+from stacks.signer import Registration, ServerView, Signed, VolumeView
 
 
 class Cloud(Protocol):
@@ -84,7 +84,7 @@ class Outside(Protocol):
     def sleep(self, seconds: float) -> None:
         """Wait."""
 
-    def stage(self, node: str, history: bytes | None, holder: str | None, accept_older: bool) -> Path:
+    def stage(self, node: str, history: bytes | None, holder: Signed | None, accept_older: bool) -> Path:
         """Write what the convergence is to restore, for nobody else to read; the file to name to it."""
 
     def last_signed(self, node: Target) -> float | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from stacks.errors import StakeyardError
-from stacks.signer import fingerprints
+from stacks.signer import Signed, fingerprints
 from stacks.urns import CONVERGENCE, HOST_KEY, NODE, SERVER, VOLUME, name_of, type_of
 
 
@@ -26,6 +26,8 @@ class Target:
     """Of its convergence."""
     converged_on: str | None = None
     """The server that its last complete convergence was for."""
+    signed: Signed | None = None
+    """Which server signed last; None where the state knows of none whose keys were started with success."""
     checks: tuple[Mapping[str, str], ...] = ()
     seeded: Mapping[str, Any] | None = None
     """Why keys were allowed to start on this server without their history; None where all of them had it."""
@@ -83,10 +85,21 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
         volumes={name_of(each["urn"]): each["id"] for each in own if each["type"] == VOLUME},
         inputs=inputs,
         converged_on=str(inputs.get("server_id")) if finished else None,
+        signed=_signed(inputs, outputs, finished=finished),
         checks=tuple(outputs.get("checks") or ()),
         seeded=outputs.get("seeded"),
         booted=_moment(key.get("created")) if key else None,
     )
+
+
+def _signed(inputs: Mapping[str, Any], outputs: Mapping[str, Any], *, finished: bool) -> Signed | None:
+    found = outputs.get("signed")
+    if found:
+        return Signed(str(found["server"]), frozenset(found["keys"]))
+    # An older version kept no such output. A server that only an unfinished convergence names may never have signed.
+    if finished and inputs.get("signer"):
+        return Signed(str(inputs["server_id"]), fingerprints(inputs["signer"]["public_keys"]))
+    return None
 
 
 def _below(urn: str, root: str, parents: Mapping[str, str]) -> bool:

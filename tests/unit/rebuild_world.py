@@ -18,6 +18,7 @@ from stacks.signer import (
     Claiming,
     Registration,
     ServerView,
+    Signed,
     VolumeView,
     fingerprints,
     refusal,
@@ -64,6 +65,7 @@ class World:
         self.begun: dict[str, frozenset[str]] = {VOLUME: fingerprints(self.keys)}
         self.state_server: str | None = OLD
         self.state_volume: str | None = VOLUME if signs else None
+        self.signed: Signed | None = Signed(OLD, fingerprints(self.keys))
         self.inputs_volume = VOLUME
         """The key volume in the inputs of the last convergence, complete or not."""
         self.converged_on: str = OLD
@@ -180,6 +182,7 @@ class World:
             volumes={"n1-keys": self.state_volume} if self.state_volume else {},
             inputs=inputs,
             converged_on=self.converged_on,
+            signed=self.signed if self.signs else None,
             checks=tuple(self.checks),
             booted=self.booted,
             seeded=self.seeded,
@@ -263,6 +266,8 @@ class World:
             if problem:
                 raise StakeyardError(problem)
             self.inputs_volume = volume
+            if self.signed and self.signed.server != server:
+                self.signed = None  # a convergence that replaces another one begins without its outputs
             if not fingerprints(self.keys) <= self.begun.get(volume, frozenset()):
                 assert restore is not None, "keys were to start without a history"
                 self.restored.append(self.staged[restore])
@@ -271,6 +276,7 @@ class World:
             def settle() -> None:
                 self.claims[volume] = Claim(server, held.generation + 1)
                 self.begun[volume] = fingerprints(self.keys)
+                self.signed = Signed(server, fingerprints(self.keys))
 
             self._step(effect=settle)
         if self.fails_at_checks:
@@ -294,10 +300,10 @@ class World:
         history = next(content for found, content in self.repository if found == wanted)
         return Content(wanted, {}, "/history", {"/history": history})
 
-    def stage(self, node: str, history: bytes | None, holder: str | None, accept_older: bool) -> Path:
+    def stage(self, node: str, history: bytes | None, holder: Signed | None, accept_older: bool) -> Path:
         self._step()
         path = self.directory / "staged"
-        self.staged[path] = (history, holder, accept_older)
+        self.staged[path] = (history, holder.server if holder else None, accept_older)
         return path
 
     def last_signed(self, node: Target) -> float | None:
