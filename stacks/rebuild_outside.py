@@ -37,6 +37,16 @@ USABLE = ("available", "reserved", "attaching", "detaching", "in-use", "maintena
 class OpenStack(SignerCloud):
     """A `stacks.rebuild_seams.Cloud`."""
 
+    @property
+    def entry(self) -> str:
+        """See `Cloud`."""
+        return self._cloud
+
+    def project(self) -> str | None:
+        """See `Cloud`."""
+        found: str | None = self._ask(lambda: self._connection.current_project_id)
+        return found
+
     def created(self, server: str) -> float | None:
         """See `Cloud`."""
         try:

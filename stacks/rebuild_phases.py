@@ -11,6 +11,7 @@ from stacks import rebuild, rebuild_history
 from stacks.errors import StakeyardError
 from stacks.rebuild import Data, Fencing, Progress, Request
 from stacks.rebuild_seams import Outside
+from stacks.rebuild_state import Target
 from stacks.signer import Claim, Signed
 
 FENCE_SECONDS = 180.0
@@ -40,12 +41,14 @@ class Job:
 def inspect(job: Job) -> Data:
     """What the state and the cloud say before anything is changed."""
     target = job.outside.pulumi.target(job.node)
+    project = _project(job, target)
     # A state that was refreshed forgets a server that is gone; its last convergence still knows it.
     server = target.server or target.inputs.get("server_id")
     view = job.outside.cloud.server(server) if server else None
     job.say(f"server {server}: {rebuild.fenced(Fencing(job.node, view))['status']}")
     found: Data = {
         "kind": target.inputs.get("kind"),
+        "project": project,
         "server": server,
         "status": view.status if view else None,
         "signs": target.key_volume is not None,
@@ -59,6 +62,22 @@ def inspect(job: Job) -> Data:
         found["volume_there"] = there is not None
         job.say(f"key volume {target.key_volume}: {'there' if there else 'lost'}")
     return found
+
+
+def _project(job: Job, target: Target) -> str | None:
+    """The project that the cloud is asked in, which is the node's; None where the state or the login names none.
+
+    Raises StakeyardError for another project: every server of the node would look deleted there. A state without a
+    project is not refused, as nothing could be done about it; but there a server that looks deleted is no evidence that
+    the keys' last signer has ended, so that they start after their silence.
+    """
+    project = job.outside.cloud.project()
+    if project and target.project and project != target.project:
+        raise StakeyardError(
+            f"cloud entry {job.outside.cloud.entry} is of project {project}, but {job.node} is in project "
+            f"{target.project}: there every server looks deleted; use the entry of the node's project."
+        )
+    return project if target.project else None
 
 
 def look(job: Job, successor: str = "") -> Fencing:
@@ -79,13 +98,14 @@ def look(job: Job, successor: str = "") -> Fencing:
 
 def fence(job: Job) -> Data:
     """End the old server as far as the operator allows, and prove by the cloud's word that it has ended."""
+    project = _project(job, job.outside.pulumi.target(job.node))
     successor = _successor(job)
     since, asked = job.outside.now(), set[str]()
     while True:
         state = look(job, successor)
         action, reason = rebuild.next_action(state, job.request.fence), rebuild.proof(state)
         if action == "nothing" and reason is None:
-            return {**rebuild.fenced(state), "asked_at": job.outside.now()}
+            return {**rebuild.fenced(state), "project": project, "asked_at": job.outside.now()}
         if action == "nothing" and rebuild.stranger(state):
             raise StakeyardError(str(reason))
         late = job.outside.now() - since > FENCE_SECONDS
@@ -145,9 +165,11 @@ def history(job: Job) -> Data:
             raise StakeyardError(f"backup {way.backup.name} of {job.node} has no history of keys: restore another.")
         content = opened.files[opened.history]
     # A successor that began to sign is the last one; of one that never did, only the journal knows whom it follows.
-    holder = outside.pulumi.target(job.node).signed or _signed(found.get("signed"))
-    if holder is None:
-        job.say("the state does not say which server signed last: that one is gone is no evidence, silence is")
+    target = outside.pulumi.target(job.node)
+    holder = target.signed or _signed(found.get("signed"))
+    if holder is None or _project(job, target) is None:
+        holder = None
+        job.say("the state does not say which server signed last, or where: only silence is evidence that it has ended")
     staged = outside.stage(job.node, content, holder, request.accept_older)
     return {**rebuild_history.noted(way, request), "staged": str(staged)}
 

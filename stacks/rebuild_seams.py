@@ -12,6 +12,13 @@ from stacks.signer import Registration, ServerView, Signed, VolumeView
 class Cloud(Protocol):
     """What the cloud is asked and told about servers and volumes; times are of `now`, in seconds."""
 
+    @property
+    def entry(self) -> str:
+        """Its name in clouds.yaml."""
+
+    def project(self) -> str | None:
+        """The project of the credentials: everything in another one looks as if it were gone; None without one."""
+
     def server(self, server: str) -> ServerView:
         """What it says of a server now."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from stacks.errors import StakeyardError
 from stacks.signer import Signed, fingerprints
-from stacks.urns import CONVERGENCE, HOST_KEY, NODE, SERVER, VOLUME, name_of, type_of
+from stacks.urns import CONVERGENCE, HOST_KEY, NODE, PORT, SERVER, VOLUME, name_of, type_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Target:
     """Of its convergence."""
     converged_on: str | None = None
     """The server that its last complete convergence was for."""
+    project: str | None = None
+    """The cloud's project that its resources are in; None where the state does not say."""
     signed: Signed | None = None
     """Which server signed last; None where the state knows of none whose keys were started with success."""
     checks: tuple[Mapping[str, str], ...] = ()
@@ -72,7 +74,7 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
         raise StakeyardError(
             f"{node} has never been converged: there is nothing to rebuild; run `stakeyard pulumi up`."
         )
-    server, key = _one(own, SERVER), _one(own, HOST_KEY)
+    server, key, port = _one(own, SERVER), _one(own, HOST_KEY), _one(own, PORT)
     inputs = convergence.get("inputs") or {}
     outputs = convergence.get("outputs") or {}
     finished = not convergence.get("initErrors")
@@ -85,6 +87,8 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
         volumes={name_of(each["urn"]): each["id"] for each in own if each["type"] == VOLUME},
         inputs=inputs,
         converged_on=str(inputs.get("server_id")) if finished else None,
+        # Of what a node has, Neutron alone says whose it is.
+        project=((port or {}).get("outputs") or {}).get("tenantId") or None,
         signed=_signed(inputs, outputs, finished=finished),
         checks=tuple(outputs.get("checks") or ()),
         seeded=outputs.get("seeded"),

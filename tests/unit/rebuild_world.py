@@ -65,6 +65,8 @@ class World:
         self.begun: dict[str, frozenset[str]] = {VOLUME: fingerprints(self.keys)}
         self.state_server: str | None = OLD
         self.state_volume: str | None = VOLUME if signs else None
+        self.project_of_node: str | None = "project-1"
+        self.project_of_login: str | None = "project-1"
         self.signed: Signed | None = Signed(OLD, fingerprints(self.keys))
         self.inputs_volume = VOLUME
         """The key volume in the inputs of the last convergence, complete or not."""
@@ -122,6 +124,11 @@ class World:
         self._step(seconds)
 
     # The cloud.
+
+    entry = "lab"
+
+    def project(self) -> str | None:
+        return self.project_of_login
 
     def server(self, server: str) -> ServerView:
         self._step()
@@ -182,6 +189,7 @@ class World:
             volumes={"n1-keys": self.state_volume} if self.state_volume else {},
             inputs=inputs,
             converged_on=self.converged_on,
+            project=self.project_of_node,
             signed=self.signed if self.signs else None,
             checks=tuple(self.checks),
             booted=self.booted,

@@ -1,16 +1,21 @@
 """That a server is deleted is evidence only of the server that signed last with these keys, by the state's word."""
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from openstack.exceptions import SDKException
 
-from stacks import signing
+from stacks import rebuild_plan, signing
 from stacks.errors import StakeyardError
+from stacks.rebuild import Progress, Request
+from stacks.rebuild_outside import OpenStack
 from stacks.rebuild_state import target
 from stacks.signer import Signed, fingerprint
-from tests.unit.rebuild_world import OLD
-from tests.unit.test_rebuild_state import exported
+from tests.unit.rebuild_world import OLD, World
+from tests.unit.test_rebuild_state import BASE, NODE, exported, resource
 from tests.unit.test_rebuild_volume import emptied
 from tests.unit.test_signing import INPUTS, KEY, MORE, SEEN, Cloud, prepare, restore, shown
 
@@ -49,7 +54,7 @@ def test_a_newcomer_that_never_signed_is_not_named_as_the_last_signer(tmp_path: 
     world.signed = None
     world.rebuild()
     assert world.restored == [(None, None, False)]
-    assert any("the state does not say which server signed last" in line for line in world.said)
+    assert any("does not say which server signed last" in line for line in world.said)
 
 
 def test_a_successor_that_never_signed_does_not_hide_whom_it_follows(tmp_path: Path) -> None:
@@ -111,3 +116,69 @@ def test_a_holder_without_its_keys_is_not_understood(
     restore(tmp_path, monkeypatch, target=7, holder=holder)
     with pytest.raises(StakeyardError, match=r"restore\.json does not say what to restore"):
         prepare(Cloud())
+
+
+# Another project.
+
+OTHER = "^cloud entry lab is of project project-2, but n1 is in project project-1: there every server looks"
+
+
+@pytest.mark.parametrize("signs", [True, False])
+def test_credentials_of_another_project_are_refused_before_anything_is_said(tmp_path: Path, signs: bool) -> None:
+    world = World(tmp_path, signs)
+    world.project_of_login = "project-2"
+    with pytest.raises(StakeyardError, match=OTHER):
+        world.rebuild(fence="delete")
+    assert world.said == ["inspect: ask the state and the cloud what there is"]
+    with pytest.raises(StakeyardError, match=OTHER):
+        rebuild_plan.plan(Request("lab", "n1"), Progress(), world)
+    assert world.acts == []
+
+
+def test_credentials_of_another_project_are_refused_when_a_rebuild_goes_on(tmp_path: Path) -> None:
+    world = World(tmp_path, status=None)
+    world.fails_at_refresh = 1
+    with pytest.raises(StakeyardError, match="the cloud is gone"):
+        world.rebuild()
+    world.project_of_login, world.pending = "project-2", "server-1"
+    with pytest.raises(StakeyardError, match=OTHER):
+        world.rebuild()
+    assert world.pending == "server-1", "what the killed update left was cleared away in another project"
+
+
+@pytest.mark.parametrize("unknown", ["project_of_node", "project_of_login"])
+def test_where_no_project_is_known_a_deleted_server_is_no_evidence_of_a_signers_end(
+    tmp_path: Path, unknown: str
+) -> None:
+    world = emptied(tmp_path, status=None)
+    setattr(world, unknown, None)
+    world.rebuild()
+    assert world.restored == [(None, None, False)]
+
+
+def test_the_project_is_part_of_the_evidence(tmp_path: Path) -> None:
+    made = World(tmp_path, status=None).rebuild()
+    (report,) = [path for path in made if path.suffix == ".json"]
+    assert json.loads(report.read_text())["evidence"]["project"] == "project-1"
+
+
+def test_the_project_is_the_one_of_the_nodes_port() -> None:
+    assert target(exported(), "n1").project is None
+    node = f"{BASE}{NODE}::n1"
+    port = resource(f"{NODE}$openstack:networking/port:Port", "n1", node, id="p", outputs={"tenantId": "project-1"})
+    assert target(exported(port), "n1").project == "project-1"
+
+
+def test_the_project_of_the_credentials_is_asked_of_the_login() -> None:
+    assert OpenStack("lab", SimpleNamespace(current_project_id="project-1")).project() == "project-1"
+    assert OpenStack("lab", SimpleNamespace()).entry == "lab"
+
+
+def test_a_login_that_fails_is_one_sentence() -> None:
+    class Refusing:
+        @property
+        def current_project_id(self) -> str:
+            raise SDKException("unauthorized")
+
+    with pytest.raises(StakeyardError, match=r"^cloud lab does not do as asked \(unauthorized\)"):
+        OpenStack("lab", Refusing()).project()
