@@ -29,7 +29,8 @@ class Target:
     project: str | None = None
     """The cloud's project that its resources are in; None where the state does not say."""
     signed: Signed | None = None
-    """Which server signed last; None where the state knows of none whose keys were started with success."""
+    """Which server signed last; None where the state knows of none whose keys were started with success, which is so
+    until the first update by a version that notes it."""
     checks: tuple[Mapping[str, str], ...] = ()
     seeded: Mapping[str, Any] | None = None
     """Why keys were allowed to start on this server without their history; None where all of them had it."""
@@ -89,21 +90,18 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
         converged_on=str(inputs.get("server_id")) if finished else None,
         # Of what a node has, Neutron alone says whose it is.
         project=((port or {}).get("outputs") or {}).get("tenantId") or None,
-        signed=_signed(inputs, outputs, finished=finished),
+        signed=_signed(outputs),
         checks=tuple(outputs.get("checks") or ()),
         seeded=outputs.get("seeded"),
         booted=_moment(key.get("created")) if key else None,
     )
 
 
-def _signed(inputs: Mapping[str, Any], outputs: Mapping[str, Any], *, finished: bool) -> Signed | None:
+def _signed(outputs: Mapping[str, Any]) -> Signed | None:
+    # Not from the inputs, where an older version kept no such output: a refused update leaves its server and its keys
+    # there, and after a refresh Pulumi takes it for finished.
     found = outputs.get("signed")
-    if found:
-        return Signed(str(found["server"]), frozenset(found["keys"]))
-    # An older version kept no such output. A server that only an unfinished convergence names may never have signed.
-    if finished and inputs.get("signer"):
-        return Signed(str(inputs["server_id"]), fingerprints(inputs["signer"]["public_keys"]))
-    return None
+    return Signed(str(found["server"]), frozenset(found["keys"])) if found else None
 
 
 def _below(urn: str, root: str, parents: Mapping[str, str]) -> bool:

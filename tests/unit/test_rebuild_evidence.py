@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 from openstack.exceptions import SDKException
 
-from stacks import rebuild_plan, signing
+from stacks import convergence, rebuild_plan, signing
+from stacks.convergence import Convergence
 from stacks.errors import StakeyardError
 from stacks.rebuild import Progress, Request
 from stacks.rebuild_outside import OpenStack
 from stacks.rebuild_state import target
-from stacks.signer import Signed, fingerprint
+from stacks.signer import Claim, Registration, Signed, fingerprint
 from tests.unit.rebuild_world import OLD, World
+from tests.unit.test_convergence import Hosts, converged, hosts
 from tests.unit.test_rebuild_state import BASE, NODE, exported, resource
 from tests.unit.test_rebuild_volume import emptied
 from tests.unit.test_signing import INPUTS, KEY, MORE, SEEN, Cloud, prepare, restore, shown
 
-__all__ = ["shown"]
+__all__ = ["hosts", "shown"]
 OLD_KEYS = frozenset({fingerprint("ab" * 48)})
 
 
@@ -36,7 +38,7 @@ def state(signed: dict[str, Any] | None, *, finished: bool) -> dict[str, Any]:
 ONE = fingerprint("0xAB")
 STATES: dict[str, tuple[dict[str, Any] | None, bool, Signed | None]] = {
     "its first update was refused": (None, False, None),
-    "an older version converged it": (None, True, Signed("s-1", frozenset({ONE}))),
+    "its first update was refused, then refreshed": (None, True, None),
     "it converged": ({"server": "s-1", "keys": [ONE]}, True, Signed("s-1", frozenset({ONE}))),
     "an update for more keys was refused": ({"server": "s-1", "keys": ["a"]}, False, Signed("s-1", frozenset({"a"}))),
 }
@@ -81,6 +83,29 @@ def test_what_is_kept_of_a_signer_is_its_server_and_its_keys(shown: dict[str, An
     cloud: Any = Cloud()
     prepare(cloud)
     assert signing.finish(INPUTS, cloud) == {"server": "new", "keys": [fingerprint(KEY)]}
+
+
+def test_who_signed_last_stays_in_the_state_when_a_later_update_fails(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud: Any = Cloud()
+    cloud.registered = Registration("vol", frozenset({fingerprint(KEY)}), Claim("server-1", 1))
+    monkeypatch.setattr(convergence, "SignerCloud", lambda _: cloud)
+    monkeypatch.setattr(signing, "prepare", lambda *_: {})
+    noted = {"server": "server-1", "keys": [fingerprint(KEY)]}
+    given, state = converged(hosts, signer=INPUTS["signer"])
+    assert state["signed"] == noted
+
+    def refuse(*_: object) -> dict[str, object]:
+        raise StakeyardError("the last signer of these keys may still be alive")
+
+    monkeypatch.setattr(signing, "prepare", refuse)
+    more = {**given, "signer": {**INPUTS["signer"], "public_keys": [KEY, MORE]}}
+    for before, after in ((state, noted), ({}, None)):
+        left: dict[str, Any] = {**before, **more}
+        with pytest.raises(StakeyardError, match="may still be alive"):
+            Convergence().apply(more, left, hosts.report)
+        assert left.get("signed") == after
 
 
 def test_a_server_that_signed_with_other_keys_is_no_evidence(
