@@ -41,7 +41,7 @@ class Job:
 def inspect(job: Job) -> Data:
     """What the state and the cloud say before anything is changed."""
     target = job.outside.pulumi.target(job.node)
-    project = _project(job, target)
+    project = same_project(job, target)
     # A state that was refreshed forgets a server that is gone; its last convergence still knows it.
     server = target.server or target.inputs.get("server_id")
     view = job.outside.cloud.server(server) if server else None
@@ -64,7 +64,7 @@ def inspect(job: Job) -> Data:
     return found
 
 
-def _project(job: Job, target: Target) -> str | None:
+def same_project(job: Job, target: Target) -> str | None:
     """The project that the cloud is asked in, which is the node's; None where the state or the login names none.
 
     Raises StakeyardError for another project: every server of the node would look deleted there. A state without a
@@ -98,7 +98,7 @@ def look(job: Job, successor: str = "") -> Fencing:
 
 def fence(job: Job) -> Data:
     """End the old server as far as the operator allows, and prove by the cloud's word that it has ended."""
-    project = _project(job, job.outside.pulumi.target(job.node))
+    project = same_project(job, job.outside.pulumi.target(job.node))
     successor = _successor(job)
     since, asked = job.outside.now(), set[str]()
     while True:
@@ -167,7 +167,7 @@ def history(job: Job) -> Data:
     # A successor that began to sign is the last one; of one that never did, only the journal knows whom it follows.
     target = outside.pulumi.target(job.node)
     holder = target.signed or _signed(found.get("signed"))
-    if holder is None or _project(job, target) is None:
+    if holder is None or same_project(job, target) is None:
         holder = None
         job.say("the state does not say which server signed last, or where: only silence is evidence that it has ended")
     staged = outside.stage(job.node, content, holder, request.accept_older)

@@ -39,6 +39,8 @@ def plan(request: Request, progress: Progress, outside: Outside) -> list[Step]:
 
 def _inspected(job: Job) -> str:
     found = job.found("inspect")
+    # What an earlier run saw may have been asked with other credentials.
+    rebuild_phases.same_project(job, job.outside.pulumi.target(job.node))
     volume = f", key volume {found['key_volume']}" if found["key_volume"] else ", no signer"
     return f"the old server is {found['server']} ({found['status'] or 'unknown to the cloud'}){volume}"
 

@@ -11,7 +11,7 @@ from openstack.exceptions import SDKException
 from stacks import convergence, rebuild_plan, signing
 from stacks.convergence import Convergence
 from stacks.errors import StakeyardError
-from stacks.rebuild import Progress, Request
+from stacks.rebuild import Progress, Request, progress
 from stacks.rebuild_outside import OpenStack
 from stacks.rebuild_state import target
 from stacks.signer import Claim, Registration, Signed, fingerprint
@@ -168,6 +168,8 @@ def test_credentials_of_another_project_are_refused_when_a_rebuild_goes_on(tmp_p
     world.project_of_login, world.pending = "project-2", "server-1"
     with pytest.raises(StakeyardError, match=OTHER):
         world.rebuild()
+    with pytest.raises(StakeyardError, match=OTHER):
+        rebuild_plan.plan(Request("lab", "n1"), progress(world.journal.read()), world)
     assert world.pending == "server-1", "what the killed update left was cleared away in another project"
 
 
