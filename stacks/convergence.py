@@ -3,8 +3,8 @@
 Inputs: name, kind, host, host_key, server_id, cloud, user, private_key_file, roles, roles_digest, variables,
 secret_variables, managed (path, owner, group and mode of managed files), units, throwaway; where the stack file has
 one, backup (stacks/fleet_backup.py); for a node that signs, signer (stacks/signing.py).
-Outputs add: versions, checks, files (path -> digest, owner, group and mode), drift, revision; seeded where keys started
-without their history (`stacks.signing.seeded`).
+Outputs add: versions, checks, files (path -> digest, owner, group and mode), drift, revision; for a node that signs,
+signed (`stacks.signing.finish`), and seeded where keys started without their history (`stacks.signing.seeded`).
 """
 
 import shlex
@@ -62,7 +62,8 @@ class Convergence:
                 opened=opened,
             )
             if cloud:
-                signing.finish(inputs, cloud, variables["stakeyard_claim"]["generation"])
+                # Stays through later updates that fail; a convergence that replaces this one begins without it.
+                state["signed"] = signing.finish(inputs, cloud, variables["stakeyard_claim"]["generation"])
             checks = _checks(opened, inputs, report)
             state["checks"] = [check.as_output() for check in checks]
             problem = verification.failure(inputs["name"], checks)

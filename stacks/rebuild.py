@@ -206,14 +206,14 @@ def _status(view: ServerView | None) -> str:
 
 
 def recovery_point(history: Mapping[str, Any], begun: float) -> float | None:
-    """Seconds of the signer's history that were lost; None where no history came back."""
+    """Seconds of the signer's history that were lost; None where none is known to have come back for some key."""
     match history.get("how"):
         case "restored":
             return max(0.0, begun - float(history["taken"]))
-        case "fresh":
-            return None
-        case _:
+        case "kept":
             return 0.0
+        case _:
+            return None
 
 
 # The new server.

@@ -19,7 +19,7 @@ from stacks.exported import exported
 from stacks.fleet_models import Fleet
 from stacks.hosts import host_of
 from stacks.rebuild_state import Target, target
-from stacks.signer import VolumeView
+from stacks.signer import Signed, VolumeView
 from stacks.signer_cloud import SignerCloud
 from stacks.ssh import session
 from stacks.urns import IMAGES
@@ -36,6 +36,16 @@ USABLE = ("available", "reserved", "attaching", "detaching", "in-use", "maintena
 
 class OpenStack(SignerCloud):
     """A `stacks.rebuild_seams.Cloud`."""
+
+    @property
+    def entry(self) -> str:
+        """See `Cloud`."""
+        return self._cloud
+
+    def project(self) -> str | None:
+        """See `Cloud`."""
+        found: str | None = self._ask(lambda: self._connection.current_project_id)
+        return found
 
     def created(self, server: str) -> float | None:
         """See `Cloud`."""
@@ -170,10 +180,11 @@ class World:
         """See `Outside`."""
         time.sleep(seconds)
 
-    def stage(self, node: str, history: bytes | None, holder: str | None, accept_older: bool) -> Path:
+    def stage(self, node: str, history: bytes | None, holder: Signed | None, accept_older: bool) -> Path:
         """See `Outside`."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        told: dict[str, object] = {"holder": holder, "accept_older": accept_older}
+        signed = {"server": holder.server, "keys": sorted(holder.keys)} if holder else None
+        told: dict[str, object] = {"holder": signed, "accept_older": accept_older}
         if history is not None:
             kept = self._directory / f"{node}.history"
             replace(kept, history)

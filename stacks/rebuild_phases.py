@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacks import backup, rebuild
+from stacks import rebuild, rebuild_history
 from stacks.errors import StakeyardError
 from stacks.rebuild import Data, Fencing, Progress, Request
 from stacks.rebuild_seams import Outside
-from stacks.signer import Claim
+from stacks.rebuild_state import Target
+from stacks.signer import Claim, Signed
 
 FENCE_SECONDS = 360.0
 """How long a server may take to shut itself off, and the cloud to detach or delete. A signer's unit may take 300 s to
@@ -42,17 +43,20 @@ class Job:
 def inspect(job: Job) -> Data:
     """What the state and the cloud say before anything is changed."""
     target = job.outside.pulumi.target(job.node)
+    project = same_project(job, target)
     # A state that was refreshed forgets a server that is gone; its last convergence still knows it.
     server = target.server or target.inputs.get("server_id")
     view = job.outside.cloud.server(server) if server else None
     job.say(f"server {server}: {rebuild.fenced(Fencing(job.node, view))['status']}")
     found: Data = {
         "kind": target.inputs.get("kind"),
+        "project": project,
         "server": server,
         "status": view.status if view else None,
         "signs": target.key_volume is not None,
         "key_volume": target.key_volume,
         "keys": sorted(target.keys),
+        "signed": {"server": target.signed.server, "keys": sorted(target.signed.keys)} if target.signed else None,
         "resources": list(target.resources),
     }
     if target.key_volume is not None:
@@ -60,6 +64,22 @@ def inspect(job: Job) -> Data:
         found["volume_there"] = there is not None
         job.say(f"key volume {target.key_volume}: {'there' if there else 'lost'}")
     return found
+
+
+def same_project(job: Job, target: Target) -> str | None:
+    """The project that the cloud is asked in, which is the node's; None where the state or the login names none.
+
+    Raises StakeyardError for another project: every server of the node would look deleted there. A state without a
+    project is not refused, as nothing could be done about it; but there a server that looks deleted is no evidence that
+    the keys' last signer has ended, so that they start after their silence.
+    """
+    project = job.outside.cloud.project()
+    if project and target.project and project != target.project:
+        raise StakeyardError(
+            f"cloud entry {job.outside.cloud.entry} is of project {project}, but {job.node} is in project "
+            f"{target.project}: there every server looks deleted; use the entry of the node's project."
+        )
+    return project if target.project else None
 
 
 def look(job: Job, successor: str = "") -> Fencing:
@@ -80,6 +100,7 @@ def look(job: Job, successor: str = "") -> Fencing:
 
 def fence(job: Job) -> Data:
     """End the old server as far as the operator allows, and prove by the cloud's word that it has ended."""
+    project = same_project(job, job.outside.pulumi.target(job.node))
     if rebuild.changing(job.progress):
         job.outside.pulumi.recover()
     new = new_server(job)
@@ -88,7 +109,7 @@ def fence(job: Job) -> Data:
         state = look(job, new)
         action, reason = rebuild.next_action(state, job.request.fence), rebuild.proof(state)
         if action == "nothing" and reason is None:
-            return {**rebuild.fenced(state), "asked_at": job.outside.now()}
+            return {**rebuild.fenced(state), "project": project, "asked_at": job.outside.now()}
         if action == "nothing" and rebuild.stranger(state):
             raise StakeyardError(str(reason))
         late = job.outside.now() - since > FENCE_SECONDS
@@ -132,56 +153,32 @@ def _late(job: Job, state: Fencing, reason: str | None) -> str:
 
 
 def history(job: Job) -> Data:
-    """Whether the keys' volume is still there; where it is lost, which backup takes the place of its history."""
+    """Whether the keys' volume is there with their history; where it is not, what takes the history's place."""
     found, request, outside = job.found("inspect"), job.request, job.outside
-    if outside.cloud.volume(found["key_volume"]) is not None:
-        job.say(kept(job))
-        return {"how": "kept"}
-    known = outside.backups.snapshots(job.node)
-    if not known and not request.restore:
-        job.say(fresh(job))
-        staged = outside.stage(job.node, None, found["server"], request.accept_older)
-        return {"how": "fresh", "staged": str(staged)}
-    chosen = backup.choose(
-        known, node=job.node, now=outside.now(), asked=request.restore, accept_older=request.accept_older
-    )
-    content = outside.backups.open(chosen)
-    if content.history is None:
-        raise StakeyardError(f"backup {chosen.name} of {job.node} has no history of keys: restore another.")
-    job.say(f"restoring the history of backup {chosen.name}, taken {chosen.when}")
-    staged = outside.stage(job.node, content.files[content.history], found["server"], request.accept_older)
-    return {
-        "how": "restored",
-        "backup": chosen.name,
-        "taken": chosen.taken,
-        "generation": chosen.generation,
-        "sha256": chosen.sha256,
-        "accepted_older": request.accept_older,
-        "staged": str(staged),
-    }
+    earlier = job.progress.done.get("history")
+    way = rebuild_history.way(request, found, outside, earlier)
+    job.say(way.text)
+    if way.how == "kept":
+        # What an earlier run staged is why they have begun by now: that is no history that was never lost.
+        return earlier or {"how": "kept"}
+    content = None
+    if way.backup:
+        opened = outside.backups.open(way.backup)
+        if opened.history is None:
+            raise StakeyardError(f"backup {way.backup.name} of {job.node} has no history of keys: restore another.")
+        content = opened.files[opened.history]
+    # A successor that began to sign is the last one; of one that never did, only the journal knows whom it follows.
+    target = outside.pulumi.target(job.node)
+    holder = target.signed or _signed(found.get("signed"))
+    if holder is None or same_project(job, target) is None:
+        holder = None
+        job.say("the state does not say which server signed last, or where: only silence is evidence that it has ended")
+    staged = outside.stage(job.node, content, holder, request.accept_older)
+    return {**rebuild_history.noted(way, request), "staged": str(staged)}
 
 
-def kept(job: Job) -> str:
-    """What is said when the key volume is there. Raises StakeyardError when a backup is to be restored over it."""
-    volume = job.found("inspect")["key_volume"]
-    if job.request.restore:
-        raise StakeyardError(
-            f"key volume {volume} of {job.node} is there, with a history that no backup can be newer than: leave "
-            "--restore away."
-        )
-    return f"key volume {volume} is there with its history: nothing is lost"
-
-
-def fresh(job: Job) -> str:
-    """What is said when volume and backups are lost. Raises StakeyardError unless the operator accepts that."""
-    volume = job.found("inspect")["key_volume"]
-    if not job.request.accept_older:
-        raise StakeyardError(
-            f"key volume {volume} of {job.node} is lost and there is no backup of its history: with "
-            "--accept-older-backup the keys start above what the chain shows, once the old server is deleted and they "
-            "have been silent."
-        )
-    return "the key volume is lost and there is no backup: the keys start above what the chain shows"
+def _signed(noted: Data | None) -> Signed | None:
+    return Signed(noted["server"], frozenset(noted["keys"])) if noted else None
 
 
 def converge(job: Job) -> Data:

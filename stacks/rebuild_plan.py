@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from stacks import backup, rebuild, rebuild_phases
+from stacks import rebuild, rebuild_history, rebuild_phases
 from stacks.errors import StakeyardError
 from stacks.rebuild import Progress, Request
 from stacks.rebuild_phases import Job
@@ -41,6 +41,8 @@ def plan(request: Request, progress: Progress, outside: Outside) -> list[Step]:
 
 def _inspected(job: Job) -> str:
     found = job.found("inspect")
+    # What an earlier run saw may have been asked with other credentials.
+    rebuild_phases.same_project(job, job.outside.pulumi.target(job.node))
     volume = f", key volume {found['key_volume']}" if found["key_volume"] else ", no signer"
     return f"the old server is {found['server']} ({found['status'] or 'unknown to the cloud'}){volume}"
 
@@ -82,19 +84,8 @@ def _fence_steps(job: Job, state: rebuild.Fencing) -> Iterator[str]:
 
 
 def _history(job: Job) -> str:
-    found, request = job.found("inspect"), job.request
-    if job.outside.cloud.volume(found["key_volume"]) is not None:
-        return rebuild_phases.kept(job)
-    known = job.outside.backups.snapshots(job.node)
-    if not known and not request.restore:
-        return f"{rebuild_phases.fresh(job)}; {_UNASKED}"
-    chosen = backup.choose(
-        known, node=job.node, now=job.outside.now(), asked=request.restore, accept_older=request.accept_older
-    )
-    return (
-        f"the key volume is lost: restore the history of backup {chosen.name} (taken {chosen.when}, claim of "
-        f"generation {chosen.generation}), its marks raised to what the chain shows; {_UNASKED}"
-    )
+    way = rebuild_history.way(job.request, job.found("inspect"), job.outside, job.progress.done.get("history"))
+    return way.text if way.how == "kept" else f"{way.text}; {_UNASKED}"
 
 
 def _converge(job: Job) -> str:

@@ -8,6 +8,12 @@ from typing import Any
 from stacks.rebuild import WORDS, Progress, Request, phases, recovery_point
 
 FORMAT = 1
+_WITHOUT = {
+    "fresh": "the whole history was lost; the keys started above what the chain shows",
+    "unproven": "the key volume was not known to have a history; the keys started above what the chain shows",
+    "partly": "some keys were not known to have a history on the key volume; they started above what the chain shows",
+}
+"""Of what is not known to have come back."""
 
 
 def report(request: Request, progress: Progress) -> dict[str, Any]:
@@ -89,8 +95,8 @@ def _point(found: Mapping[str, Any]) -> str:
     history = found["history"]
     if history is None or history["how"] == "kept":
         return "nothing was lost"
-    if history["how"] == "fresh":
-        return "the whole history was lost; the keys started above what the chain shows"
+    if history["how"] in _WITHOUT:
+        return _WITHOUT[history["how"]]
     lost = _seconds(found["recovery_point_seconds"])
     return f"{lost}, from backup {history['backup']}; marks raised to what the chain shows"
 

@@ -6,11 +6,18 @@ from typing import Protocol
 
 from stacks.backup import Content, Snapshot
 from stacks.rebuild_state import Target
-from stacks.signer import Registration, ServerView, VolumeView
+from stacks.signer import Registration, ServerView, Signed, VolumeView
 
 
 class Cloud(Protocol):
     """What the cloud is asked and told about servers and volumes; times are of `now`, in seconds."""
+
+    @property
+    def entry(self) -> str:
+        """Its name in clouds.yaml."""
+
+    def project(self) -> str | None:
+        """The project of the credentials: everything in another one looks as if it were gone; None without one."""
 
     def server(self, server: str) -> ServerView:
         """What it says of a server now."""
@@ -84,7 +91,7 @@ class Outside(Protocol):
     def sleep(self, seconds: float) -> None:
         """Wait."""
 
-    def stage(self, node: str, history: bytes | None, holder: str | None, accept_older: bool) -> Path:
+    def stage(self, node: str, history: bytes | None, holder: Signed | None, accept_older: bool) -> Path:
         """Write what the convergence is to restore, for nobody else to read; the file to name to it."""
 
     def last_signed(self, node: Target) -> float | None:

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from stacks.errors import StakeyardError
-from stacks.signer import fingerprints
-from stacks.urns import CONVERGENCE, HOST_KEY, NODE, SERVER, VOLUME, name_of, type_of
+from stacks.signer import Signed, fingerprints
+from stacks.urns import CONVERGENCE, HOST_KEY, NODE, PORT, SERVER, VOLUME, name_of, type_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Target:
     """Of its convergence."""
     converged_on: str | None = None
     """The server that its last complete convergence was for."""
+    project: str | None = None
+    """The cloud's project that its resources are in; None where the state does not say."""
+    signed: Signed | None = None
+    """Which server signed last; None where the state knows of none whose keys were started with success, which is so
+    until the first update by a version that notes it."""
     checks: tuple[Mapping[str, str], ...] = ()
     seeded: Mapping[str, Any] | None = None
     """Why keys were allowed to start on this server without their history; None where all of them had it."""
@@ -70,7 +75,7 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
         raise StakeyardError(
             f"{node} has never been converged: there is nothing to rebuild; run `stakeyard pulumi up`."
         )
-    server, key = _one(own, SERVER), _one(own, HOST_KEY)
+    server, key, port = _one(own, SERVER), _one(own, HOST_KEY), _one(own, PORT)
     inputs = convergence.get("inputs") or {}
     outputs = convergence.get("outputs") or {}
     finished = not convergence.get("initErrors")
@@ -83,10 +88,20 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
         volumes={name_of(each["urn"]): each["id"] for each in own if each["type"] == VOLUME},
         inputs=inputs,
         converged_on=str(inputs.get("server_id")) if finished else None,
+        # Of what a node has, Neutron alone says whose it is.
+        project=((port or {}).get("outputs") or {}).get("tenantId") or None,
+        signed=_signed(outputs),
         checks=tuple(outputs.get("checks") or ()),
         seeded=outputs.get("seeded"),
         booted=_moment(key.get("created")) if key else None,
     )
+
+
+def _signed(outputs: Mapping[str, Any]) -> Signed | None:
+    # Not from the inputs, where an older version kept no such output: a refused update leaves its server and its keys
+    # there, and after a refresh Pulumi takes it for finished.
+    found = outputs.get("signed")
+    return Signed(str(found["server"]), frozenset(found["keys"])) if found else None
 
 
 def _below(urn: str, root: str, parents: Mapping[str, str]) -> bool:

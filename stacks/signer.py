@@ -181,11 +181,20 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Signed:
+    """By a stack's state, the server that signed last with these keys (fingerprints)."""
+
+    server: str
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Seeding:
     """Keys are to start on a volume without their history.
 
     `history` is that of a backup, empty where there is none; `marks` is what they are to start with. `holder` is what
-    the cloud says of the last server that had the claim, where one is known.
+    the cloud says of the last server that signed with all of the keys, where one is known: that any other is deleted
+    proves nothing.
     """
 
     keys: frozenset[str]
@@ -261,9 +270,13 @@ def _current(q: Seeding) -> str | None:
 def _accepted(q: Seeding) -> str | None:
     if not q.older or (q.ended and q.silent):
         return None
+    unknown = (
+        " Which server signed last with them is not known: leave the history away and run `stakeyard pulumi up` once "
+        "the chain shows nothing of them in all the time that it is asked about."
+    )
     return (
         "an older history is accepted only when the last server is deleted and the chain has not seen the keys for "
-        f"{q.silence_epochs} epochs and {q.silence_seconds:.0f} s: both must hold."
+        f"{q.silence_epochs} epochs and {q.silence_seconds:.0f} s: both must hold.{'' if q.holder else unknown}"
     )
 
 

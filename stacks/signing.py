@@ -15,13 +15,13 @@ from typing import Any
 from stacks import remote, role_library
 from stacks.errors import StakeyardError
 from stacks.lifecycle import Report, State
-from stacks.signer import SEED, Claim, Record, Registration, Seeding, fingerprint, fingerprints, raised, require
+from stacks.signer import SEED, Claim, Record, Registration, Seeding, Signed, fingerprint, fingerprints, raised, require
 from stacks.signer_claim import release, settle, take
 from stacks.signer_cloud import SignerCloud
 from stacks.ssh import Session
 
 RESTORE = "STAKEYARD_RESTORE"
-"""Names a file with what is to be restored, by node: history (a file's path), holder (a server), accept_older."""
+"""Names a file with what is to be restored, by node: history (a file's path), holder (server, keys), accept_older."""
 CLAIM_FILE = "claim.json"
 """In the root of a key volume."""
 
@@ -31,7 +31,7 @@ class Restoration:
     """What an operator gives for keys whose volume is new."""
 
     history: bytes | None = None
-    holder: str | None = None
+    holder: Signed | None = None
     accept_older: bool = False
 
 
@@ -43,9 +43,11 @@ def restoration(node: str) -> Restoration:
     try:
         found = json.loads(Path(name).read_text()).get(node) or {}
         history = Path(found["history"]).read_bytes() if found.get("history") else None
-    except (OSError, ValueError, AttributeError) as error:
+        holder = found.get("holder")
+        signed = Signed(str(holder["server"]), frozenset(map(str, holder["keys"]))) if holder else None
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise StakeyardError(f"{name} does not say what to restore ({error}): give it anew.") from None
-    return Restoration(history, found.get("holder"), bool(found.get("accept_older")))
+    return Restoration(history, signed, bool(found.get("accept_older")))
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,14 @@ def history(inputs: Mapping[str, Any], opened: Session, keys: frozenset[str], cl
     record = Record(**{each.name: shown[each.name] for each in fields(Record)})
     known = kind.marks(given.history) if given.history else {}
     marks = raised(keys, known, record)
+    # A server that signed with other keys, such as those of before a change, says nothing of the last signer of these.
+    holder = given.holder.server if given.holder and keys <= given.holder.keys else None
     question = Seeding(
         keys=keys,
         history=known,
         marks=marks,
         record=record,
-        holder=cloud.server(given.holder) if given.holder else None,
+        holder=cloud.server(holder) if holder else None,
         silence_epochs=signer["silence_epochs"],
         silence_seconds=signer["silence_seconds"],
         accept_older=given.accept_older,
@@ -147,15 +151,15 @@ def seeded(allowed: Seeding) -> dict[str, Any]:
     }
 
 
-def finish(inputs: Mapping[str, Any], cloud: SignerCloud, generation: int) -> None:
+def finish(inputs: Mapping[str, Any], cloud: SignerCloud, generation: int) -> dict[str, Any]:
     """Note that exactly these keys sign with the history on this volume from now on.
 
-    `generation` is that of the claim with which the roles made them sign. Raises StakeyardError where it is not the
-    volume's claim any more.
+    `generation` is that of the claim with which the roles made them sign. Gives what the stack's outputs keep: the
+    server, and the keys by fingerprint. Raises StakeyardError where the claim is not the volume's any more.
     """
-    signer = inputs["signer"]
-    keys = fingerprints(signer["public_keys"])
+    signer, keys = inputs["signer"], fingerprints(inputs["signer"]["public_keys"])
     settle(cloud, signer["volume_id"], inputs["server_id"], keys, generation=generation)
+    return {"server": inputs["server_id"], "keys": sorted(keys)}
 
 
 def held(inputs: Mapping[str, Any], cloud: SignerCloud) -> dict[str, object]:

@@ -12,7 +12,19 @@ from stacks.rebuild import Request
 from stacks.rebuild_journal import Journal
 from stacks.rebuild_plan import Step
 from stacks.rebuild_state import Target
-from stacks.signer import CLAIM, GONE, OFF, Claim, Claiming, Registration, ServerView, VolumeView, refusal
+from stacks.signer import (
+    CLAIM,
+    GONE,
+    OFF,
+    Claim,
+    Claiming,
+    Registration,
+    ServerView,
+    Signed,
+    VolumeView,
+    fingerprints,
+    refusal,
+)
 
 START = 1_780_000_000.0
 OLD = "server-0"
@@ -51,8 +63,15 @@ class World:
         """Whether servers shut themselves off when they are asked."""
         self.volumes: dict[str, set[str]] = {VOLUME: {OLD} if status else set()} if signs else {}
         self.claims: dict[str, Claim] = {VOLUME: Claim(OLD, 3)}
+        self.keys = [KEY]
+        self.begun: dict[str, frozenset[str]] = {VOLUME: fingerprints(self.keys)}
         self.state_server: str | None = OLD
         self.state_volume: str | None = VOLUME if signs else None
+        self.project_of_node: str | None = "project-1"
+        self.project_of_login: str | None = "project-1"
+        self.signed: Signed | None = Signed(OLD, fingerprints(self.keys))
+        self.inputs_volume = VOLUME
+        """The key volume in the inputs of the last convergence, complete or not."""
         self.converged_on: str = OLD
         self.booted: float | None = START - 5000
         self.pending: str | None = None
@@ -124,6 +143,11 @@ class World:
 
     # The cloud.
 
+    entry = "lab"
+
+    def project(self) -> str | None:
+        return self.project_of_login
+
     def server(self, server: str) -> ServerView:
         self._step()
         return ServerView(server, self.servers.get(server), self.time)
@@ -137,7 +161,10 @@ class World:
         return None if attached is None else VolumeView(volume, frozenset(attached), self.time)
 
     def registration(self, volume: str) -> Registration | None:
-        return Registration(volume, frozenset({"key"}), self.claims[volume]) if volume in self.claims else None
+        if volume not in self.claims:
+            return None
+        begun = self.begun.get(volume, frozenset())
+        return Registration(volume, fingerprints(self.keys), self.claims[volume], begun)
 
     def stop(self, server: str) -> None:
         def effect() -> None:
@@ -171,7 +198,7 @@ class World:
             raise StakeyardError(f"the stack has no node {node}: it has n1.")
         inputs: dict[str, Any] = {"kind": "any", "server_id": self.converged_on, "cloud": "lab"}
         if self.signs:
-            inputs["signer"] = {"volume_id": VOLUME, "public_keys": [KEY]}
+            inputs["signer"] = {"volume_id": self.inputs_volume, "public_keys": self.keys}
         return Target(
             node="n1",
             resources=tuple(f"urn:pulumi:lab::stakeyard::N${kind}::n1" for kind in ("openstack:a:A", "stakeyard:i:C")),
@@ -180,6 +207,8 @@ class World:
             volumes={"n1-keys": self.state_volume} if self.state_volume else {},
             inputs=inputs,
             converged_on=self.converged_on,
+            project=self.project_of_node,
+            signed=self.signed if self.signs else None,
             checks=tuple(self.checks),
             booted=self.booted,
             seeded=self.seeded,
@@ -262,11 +291,20 @@ class World:
             problem = refusal(CLAIM, Claiming(server, held, holder, view, self.time))
             if problem:
                 raise StakeyardError(problem)
-            if volume != VOLUME:
+            self.inputs_volume = volume
+            if self.signed and self.signed.server != server:
+                self.signed = None  # a convergence that replaces another one begins without its outputs
+            if not fingerprints(self.keys) <= self.begun.get(volume, frozenset()):
                 assert restore is not None, "keys were to start without a history"
                 self.restored.append(self.staged[restore])
                 self.seeded = SEEDED
-            self._step(effect=lambda: self.claims.update({volume: Claim(server, held.generation + 1)}))
+
+            def settle() -> None:
+                self.claims[volume] = Claim(server, held.generation + 1)
+                self.begun[volume] = fingerprints(self.keys)
+                self.signed = Signed(server, fingerprints(self.keys))
+
+            self._step(effect=settle)
         if self.fails_at_checks:
             self.fails_at_checks -= 1
             raise StakeyardError("n1: check 'host: all is well' failed")
@@ -290,10 +328,10 @@ class World:
             Content(wanted, {}, None, {}) if history is None else Content(wanted, {}, "/history", {"/history": history})
         )
 
-    def stage(self, node: str, history: bytes | None, holder: str | None, accept_older: bool) -> Path:
+    def stage(self, node: str, history: bytes | None, holder: Signed | None, accept_older: bool) -> Path:
         self._step()
         path = self.directory / "staged"
-        self.staged[path] = (history, holder, accept_older)
+        self.staged[path] = (history, holder.server if holder else None, accept_older)
         return path
 
     def last_signed(self, node: Target) -> float | None:

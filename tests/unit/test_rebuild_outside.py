@@ -16,6 +16,7 @@ from stacks.backup_store import Directory
 from stacks.catalogue import load_catalogue
 from stacks.errors import StakeyardError
 from stacks.rebuild_outside import Kept, OpenStack, Stack, World
+from stacks.signer import Signed
 from stacks.workspace import Workspace
 
 
@@ -169,19 +170,22 @@ def test_a_lock_in_a_shared_place_is_only_broken_for_what_was_interrupted(
     assert len(asked) == recovered
 
 
+SIGNED = Signed("s-1", frozenset({"a", "b"}))
+
+
 def world(directory: Path) -> World:
     return World(OpenStack("lab", Connection()), stack(Pulumi()), Kept(None, None), directory, 60)
 
 
 def test_what_is_staged_is_what_the_signer_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = world(tmp_path / "new").stage("n1", b"\x00history", "s-1", True)
+    path = world(tmp_path / "new").stage("n1", b"\x00history", SIGNED, True)
     assert path.stat().st_mode & 0o777 == 0o600
     monkeypatch.setenv(signing.RESTORE, str(path))
-    assert signing.restoration("n1") == signing.Restoration(b"\x00history", "s-1", True)
+    assert signing.restoration("n1") == signing.Restoration(b"\x00history", SIGNED, True)
     assert signing.restoration("n2") == signing.Restoration()
-    again = world(tmp_path / "new").stage("n1", None, "s-1", False)
+    again = world(tmp_path / "new").stage("n1", None, SIGNED, False)
     monkeypatch.setenv(signing.RESTORE, str(again))
-    assert signing.restoration("n1") == signing.Restoration(None, "s-1", False)
+    assert signing.restoration("n1") == signing.Restoration(None, SIGNED, False)
 
 
 def test_the_last_message_is_asked_of_the_node_and_means_nothing_without_a_synced_source(

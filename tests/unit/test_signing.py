@@ -229,7 +229,8 @@ def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: int, **more
     kind = load("ethereum_validator", "signer")
     marks = {fingerprint(KEY): {"source": target - 1, "target": target, "slot": 320}}
     (tmp_path / "history.json").write_bytes(kind.seed(None, [KEY], marks, ROOT))
-    given = {"validator-1": {"history": str(tmp_path / "history.json"), "holder": "old", **more}}
+    holder = {"server": "old", "keys": [fingerprint(KEY)]}
+    given = {"validator-1": {"history": str(tmp_path / "history.json"), "holder": holder, **more}}
     (tmp_path / "restore.json").write_text(json.dumps(given))
     monkeypatch.setenv(RESTORE, str(tmp_path / "restore.json"))
 
