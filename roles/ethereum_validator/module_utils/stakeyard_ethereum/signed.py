@@ -62,12 +62,14 @@ class Reader:
         self.head, self.present, self.synced = sync.head_slot, sync.present_slot, sync.synced
         self.found = Signed()
         self._lowest: tuple[int, str] | None = None  # slot and parent of the earliest canonical block that was read
+        self._asked = range(0)
         self._committees: dict[tuple[int, str], Mapping[tuple[int, int], list[int]]] = {}
 
     def read(self, first: int, last: int) -> Signed:
         """All that is signed in blocks of these slots, both included. Raises BeaconError."""
+        self._asked = range(max(first, 1), last + 1)  # nobody signed the genesis block
         with self._understood():
-            for slot in range(max(first, 1), last + 1):  # nobody signed the genesis block
+            for slot in self._asked:
                 for header in self.beacon.get(f"/eth/v1/beacon/headers?slot={slot}") or ():
                     self._block(header)
         return self.found
@@ -75,10 +77,16 @@ class Reader:
     def require_whole(self) -> None:
         """Raises BeaconError where the node lacks blocks of the time that was read: an empty slot would look the same.
 
-        One that began at a checkpoint has none of the time before it, unless it fetched them since.
+        One that began at a checkpoint has none of the time before it, unless it fetched them since. A time that begins
+        after the head lacks nothing; at genesis, every time does.
         """
-        if self._lowest is None:
+        if not self._asked:
             return
+        if self._lowest is None:  # with a head after it, as that is a block
+            raise BeaconError(
+                f"beacon node {self.beacon.url} shows no block of slots {self._asked[0]} to {self._asked[-1]} although "
+                f"its head is at slot {self.head}: ask another."
+            )
         slot, parent = self._lowest
         if self.beacon.get(f"/eth/v1/beacon/headers/{parent}") is None:
             raise BeaconError(
