@@ -43,7 +43,7 @@ class FakeBeacon:
     branches: dict[str, int] = field(default_factory=dict)
     """By the state of an orphan: how far its committees are from those of the chain. Without an entry it is unknown."""
     before: bool = True
-    """Whether it has what was before its blocks."""
+    """Whether it has what was before the first of its blocks."""
 
     def committee(self, slot: int, index: int) -> list[int]:
         epoch, place = slot // SLOTS, (slot % SLOTS) * 2 + index
@@ -93,7 +93,7 @@ class FakeBeacon:
         header = {
             "slot": str(slot),
             "proposer_index": str(proposer),
-            "parent_root": "0x" + "33" * 32,
+            "parent_root": f"0x{slot:064x}",
             "state_root": state,
             "body_root": f"0x{number:064x}",
         }
@@ -145,7 +145,8 @@ class FakeBeacon:
             blocks = self.blocks.get(int(number), [])
             return [{**block, "header": {"message": block["header"]}} for block in blocks] or None
         if where.startswith("/eth/v1/beacon/headers/"):
-            return {"root": where.rpartition("/")[2]} if self.before else None
+            root = where.rpartition("/")[2]
+            return {"root": root} if self.before or min(self.blocks) < int(root, 16) else None
         root = where.removeprefix("/eth/v1/beacon/blinded_blocks/")
         named = [block for blocks in self.blocks.values() for block in blocks if block["root"] == root]
         return {"message": {"body": named[0]["body"]}} if named else None
