@@ -1,7 +1,7 @@
 """Look for slashable pairs in all that beacon nodes show: canonical and orphaned blocks, slashings, pools.
 
-Prints JSON. Ends with 0 when there is none, with 1 when there is one, and with 2 when it could not look at all of what
-it was asked for.
+Prints JSON. Ends with 0 when there is none, with 1 when there is one, and with 2 when there is none in what
+it saw and it could not see everything that it was asked about.
 """
 
 import argparse
