@@ -1,6 +1,7 @@
 """Look for slashable pairs in all that beacon nodes show: canonical and orphaned blocks, slashings, pools.
 
-Prints JSON. Ends with 0 when there is none, with 1 when there is one, and with 2 when it could not look.
+Prints JSON. Ends with 0 when there is none, with 1 when there is one, and with 2 when there is none in what
+it saw and it could not see everything that it was asked about.
 """
 
 import argparse
@@ -14,7 +15,10 @@ if _REPOSITORY not in sys.path:  # run by its path
     sys.path.append(_REPOSITORY)
 
 from roles.ethereum_validator.module_utils.stakeyard_ethereum.beacon import BeaconError  # noqa: E402
-from roles.ethereum_validator.module_utils.stakeyard_ethereum.interchange import InterchangeError  # noqa: E402
+from roles.ethereum_validator.module_utils.stakeyard_ethereum.interchange import (  # noqa: E402
+    InterchangeError,
+    public_key,
+)
 from roles.ethereum_validator.module_utils.stakeyard_ethereum.survey import look  # noqa: E402
 
 __all__ = ["look", "main"]
@@ -29,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--key", action="append", default=[], help="a public key to look at; all when not given")
     asked = parser.parse_args(arguments)
     try:
-        found = look(asked.beacon, asked.from_epoch, asked.to_epoch, asked.key)
+        keys = [public_key(key) for key in asked.key]  # stack files write them with 0x
+        found = look(asked.beacon, asked.from_epoch, asked.to_epoch, keys)
     except (BeaconError, InterchangeError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """A beacon node for tests: a chain made up of blocks, served over the Beacon API on loopback."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -43,7 +44,7 @@ class FakeBeacon:
     branches: dict[str, int] = field(default_factory=dict)
     """By the state of an orphan: how far its committees are from those of the chain. Without an entry it is unknown."""
     before: bool = True
-    """Whether it has what was before its blocks."""
+    """Whether it has what was before the first of its blocks."""
 
     def committee(self, slot: int, index: int) -> list[int]:
         epoch, place = slot // SLOTS, (slot % SLOTS) * 2 + index
@@ -89,10 +90,10 @@ class FakeBeacon:
         attestations: Sequence[Any] = (),
         *,
         canonical: bool = True,
-        parent: str = "0x" + "33" * 32,
+        parent: str = "",
         **more: Any,
     ) -> str:
-        """Put a block at a slot; its root. `more` are further lists of its body."""
+        """Put a block at a slot; its root. `parent` is another's, `more` are further lists of its body."""
         number = len(self.blocks.setdefault(slot, []))
         state = "0x" + ("44" if canonical else f"{slot:02x}") * 32
         if not canonical:
@@ -100,7 +101,7 @@ class FakeBeacon:
         header = {
             "slot": str(slot),
             "proposer_index": str(proposer),
-            "parent_root": parent,
+            "parent_root": parent or f"0x{slot:064x}",
             "state_root": state,
             "body_root": f"0x{number:064x}",
         }
@@ -152,10 +153,69 @@ class FakeBeacon:
             blocks = self.blocks.get(int(number), [])
             return [{**block, "header": {"message": block["header"]}} for block in blocks] or None
         if where.startswith("/eth/v1/beacon/headers/"):
-            return {"root": where.rpartition("/")[2]} if self.before else None
+            root = where.rpartition("/")[2]
+            return {"root": root} if self.before or min(self.blocks) < int(root, 16) else None
         root = where.removeprefix("/eth/v1/beacon/blinded_blocks/")
         named = [block for blocks in self.blocks.values() for block in blocks if block["root"] == root]
         return {"message": {"body": named[0]["body"]}} if named else None
+
+
+def honest(electra: bool) -> FakeBeacon:
+    """A chain on which every validator votes once an epoch and every block has one proposer."""
+    node = FakeBeacon(electra=electra)
+    for slot in range(1, node.head + 1):
+        duties = node.data(slot - 1, source=max(0, (slot - 1) // 4 - 1))
+        if electra:
+            attestations = [node.attestation([*node.committee(slot - 1, 0), *node.committee(slot - 1, 1)], duties)]
+        else:
+            attestations = [node.attestation(node.committee(slot - 1, index), duties) for index in (0, 1)]
+        # the same votes again in the next block, as aggregators do
+        node.block(slot, slot % 16, attestations * 2)
+    return node
+
+
+def plant(node: FakeBeacon, what: str) -> tuple[str, int]:
+    """Plant one pair; its kind and its validator."""
+    slot, validator = 30, node.committee(30, 1)[0]
+    again = node.attestation([validator], node.data(slot, source=6, block="bb"))
+    data = node.data(slot, source=0, target=0)
+    match what:
+        case "double vote on chain":
+            node.blocks[33][0]["body"]["attestations"].append(again)
+        case "double vote in an orphaned block":
+            node.block(31, 2, [again], canonical=False)
+        case "double vote in the pool":
+            node.pools["/eth/v2/beacon/pool/attestations"] = [again]
+        case "double vote not aggregated yet":
+            single = {"committee_index": "1", "attester_index": str(validator), "data": again["data"]}
+            node.pools["/eth/v2/beacon/pool/attestations"] = [single]
+        case "surround vote":
+            outer = node.attestation([validator], {**data, "target": {"epoch": "9", "root": "0x"}})
+            # the vote of epoch 9 itself is then a double vote too: leave this validator's out
+            for block in itertools.chain(*node.blocks.values()):
+                body = block["body"]
+                if int(block["header"]["slot"]) in range(37, 41):
+                    body["attestations"] = []
+            node.block(32, 3, [outer], canonical=False)
+            return "surround vote", validator
+        case "slashing in a block":
+            sides = [{"attesting_indices": [str(validator)], "data": node.data(slot, 6, block=b)} for b in ("bb", "cc")]
+            slashing = {"attestation_1": sides[0], "attestation_2": sides[1]}
+            for block in itertools.chain(*node.blocks.values()):
+                if block["header"]["slot"] == "31":
+                    block["body"]["attestations"] = []
+            node.block(34, 4, canonical=False, attester_slashings=[slashing])
+        case "double proposal":
+            node.block(20, 20 % 16, canonical=False)
+            return "double proposal", 20 % 16
+        case "proposer slashing in the pool":
+            header = {"slot": "21", "proposer_index": "5", "parent_root": "0x01", "state_root": "0x", "body_root": "0x"}
+            sides = [{"message": header}, {"message": {**header, "parent_root": "0x02"}}]
+            slashing = {"signed_header_1": sides[0], "signed_header_2": sides[1]}
+            node.blocks.pop(21)
+            node.pools["/eth/v1/beacon/pool/proposer_slashings"] = [slashing]
+            return "double proposal", 5
+    return "double vote", validator
 
 
 @contextmanager

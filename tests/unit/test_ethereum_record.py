@@ -10,7 +10,7 @@ from roles.ethereum_validator.module_utils.stakeyard_ethereum import remote
 from roles.ethereum_validator.module_utils.stakeyard_ethereum.interchange import fingerprint
 from stacks.catalogue import load_catalogue
 from stacks.paths import REPOSITORY
-from tests.unit.ethereum_beacon import GENESIS, ROOT, SECONDS, SLOTS, FakeBeacon, key_of, served
+from tests.unit.ethereum_beacon import GENESIS, ROOT, SECONDS, SLOTS, VALIDATORS, FakeBeacon, key_of, served
 
 NOW = GENESIS + 41 * SECONDS
 """The end of slot 40, the head of the made-up chain, and the start of 41."""
@@ -18,12 +18,13 @@ NOW = GENESIS + 41 * SECONDS
 
 @pytest.fixture
 def node() -> FakeBeacon:
-    """A chain on which only validators 3 (votes, last in epoch 6) and 7 (a block at slot 22) did anything."""
+    """A chain on which, of the keys asked for, only 3 (votes, last in epoch 6) and 7 (a block at slot 22) signed."""
     made = FakeBeacon()
     for epoch in (4, 6):
         slot = next(s for s in range(epoch * SLOTS, epoch * SLOTS + 4) for i in (0, 1) if 3 in made.committee(s, i))
         made.block(slot + 1, 9, [made.attestation([3], made.data(slot, source=epoch - 1))])
     made.block(22, 7)
+    made.block(made.head, 9)
     return made
 
 
@@ -85,6 +86,41 @@ def test_a_node_without_the_blocks_of_that_time_is_no_proof_of_silence(node: Fak
         with pytest.raises(signer.BeaconError, match="has no blocks before slot 22, so it cannot say who was silent"):
             signer.record([other], [key_of(3)], 0, NOW)
         assert signer.record([other, url], [key_of(3)], 0, NOW).seen == signer.record([url], [key_of(3)], 0, NOW).seen
+
+
+LOST = {
+    "the validators at its head": (VALIDATORS, "lists no validators at its head"),
+    "every block": ("/eth/v1/beacon/headers", "shows no block of slots 1 to 40 although its head is at slot 40"),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_node_that_lost_what_it_is_asked_for_is_no_proof_of_silence(node: FakeBeacon, lost: str) -> None:
+    """Its 404 must not be taken for keys that the chain does not know, or for slots without a block."""
+    path, sentence = LOST[lost]
+    broken = FakeBeacon(blocks=node.blocks, broken={path: 404})
+    with served(node) as url, served(broken) as other:
+        with pytest.raises(signer.BeaconError, match=sentence):
+            signer.record([other], [key_of(3)], 0, NOW)
+        assert signer.record([other, url], [key_of(3)], 0, NOW).quiet_epochs == 4
+
+
+@pytest.mark.parametrize("answer", [{"3": {}}, 7, [7], [{"index": "x", "validator": {"pubkey": "0x"}}]])
+def test_validators_that_cannot_be_understood_are_an_error(node: FakeBeacon, answer: object) -> None:
+    node.pools[VALIDATORS] = answer  # type: ignore[assignment]
+    with served(node) as url, pytest.raises(signer.BeaconError, match=r"lists no validators|gave no Beacon API answer"):
+        signer.record([url], [key_of(3)], 0, NOW)
+
+
+@pytest.mark.parametrize("since", [0, -3])
+def test_slots_without_a_block_after_genesis_are_silence(since: int) -> None:
+    """A new network whose first validators came late."""
+    late = FakeBeacon()
+    late.block(39, 9)
+    late.block(late.head, 9)
+    with served(late) as url:
+        record = signer.record([url], [key_of(3)], since, NOW)
+    assert (record.synced, record.seen, record.quiet_epochs) == (True, {}, None)
 
 
 @pytest.mark.parametrize(("since", "reach"), [(0, {}), (4, {"target": 3}), (-3, {"target": 6})])
@@ -168,7 +204,7 @@ def test_of_several_nodes_the_highest_marks_and_the_shortest_silence_count(node:
 
 
 def test_nodes_of_two_chains_are_refused(node: FakeBeacon) -> None:
-    other = FakeBeacon(root="0x" + "cd" * 32)
+    other = FakeBeacon(root="0x" + "cd" * 32, blocks=node.blocks)
     with served(node) as one, served(other) as two, pytest.raises(signer.BeaconError, match="different chains"):
         signer.record([one, two], [key_of(3)], 0, NOW)
 

@@ -19,7 +19,7 @@ from roles.ethereum_validator.module_utils.stakeyard_ethereum.conflicts import (
 )
 from roles.ethereum_validator.module_utils.stakeyard_ethereum.signed import Proposal, Vote, bitlist, set_bits
 from stacks.paths import REPOSITORY
-from tests.unit.ethereum_beacon import FakeBeacon, bits_of, key_of, served
+from tests.unit.ethereum_beacon import bits_of, honest, key_of, plant, served
 
 epochs = st.integers(0, 12)
 votes = st.builds(
@@ -91,20 +91,6 @@ def test_ssz_bits_of_the_specification() -> None:
     assert set_bits("0x0280") == [1, 15]
 
 
-def honest(electra: bool) -> FakeBeacon:
-    """A chain on which every validator votes once an epoch and every block has one proposer."""
-    node = FakeBeacon(electra=electra)
-    for slot in range(1, node.head + 1):
-        duties = node.data(slot - 1, source=max(0, (slot - 1) // 4 - 1))
-        if electra:
-            attestations = [node.attestation([*node.committee(slot - 1, 0), *node.committee(slot - 1, 1)], duties)]
-        else:
-            attestations = [node.attestation(node.committee(slot - 1, index), duties) for index in (0, 1)]
-        # the same votes again in the next block, as aggregators do
-        node.block(slot, slot % 16, attestations * 2)
-    return node
-
-
 @pytest.mark.parametrize("electra", [False, True])
 def test_an_honest_chain_has_no_pair_and_every_vote_was_read(electra: bool) -> None:
     node = honest(electra)
@@ -115,50 +101,6 @@ def test_an_honest_chain_has_no_pair_and_every_vote_was_read(electra: bool) -> N
     assert found["attestations"] == 40 * 4
     assert found["proposals"] == 40
     assert found["unread_attestations"] == 0
-
-
-def plant(node: FakeBeacon, what: str) -> tuple[str, int]:
-    """Plant one pair; its kind and its validator."""
-    slot, validator = 30, node.committee(30, 1)[0]
-    again = node.attestation([validator], node.data(slot, source=6, block="bb"))
-    data = node.data(slot, source=0, target=0)
-    match what:
-        case "double vote on chain":
-            node.blocks[33][0]["body"]["attestations"].append(again)
-        case "double vote in an orphaned block":
-            node.block(31, 2, [again], canonical=False)
-        case "double vote in the pool":
-            node.pools["/eth/v2/beacon/pool/attestations"] = [again]
-        case "double vote not aggregated yet":
-            single = {"committee_index": "1", "attester_index": str(validator), "data": again["data"]}
-            node.pools["/eth/v2/beacon/pool/attestations"] = [single]
-        case "surround vote":
-            outer = node.attestation([validator], {**data, "target": {"epoch": "9", "root": "0x"}})
-            # the vote of epoch 9 itself is then a double vote too: leave this validator's out
-            for block in itertools.chain(*node.blocks.values()):
-                body = block["body"]
-                if int(block["header"]["slot"]) in range(37, 41):
-                    body["attestations"] = []
-            node.block(32, 3, [outer], canonical=False)
-            return "surround vote", validator
-        case "slashing in a block":
-            sides = [{"attesting_indices": [str(validator)], "data": node.data(slot, 6, block=b)} for b in ("bb", "cc")]
-            slashing = {"attestation_1": sides[0], "attestation_2": sides[1]}
-            for block in itertools.chain(*node.blocks.values()):
-                if block["header"]["slot"] == "31":
-                    block["body"]["attestations"] = []
-            node.block(34, 4, canonical=False, attester_slashings=[slashing])
-        case "double proposal":
-            node.block(20, 20 % 16, canonical=False)
-            return "double proposal", 20 % 16
-        case "proposer slashing in the pool":
-            header = {"slot": "21", "proposer_index": "5", "parent_root": "0x01", "state_root": "0x", "body_root": "0x"}
-            sides = [{"message": header}, {"message": {**header, "parent_root": "0x02"}}]
-            slashing = {"signed_header_1": sides[0], "signed_header_2": sides[1]}
-            node.blocks.pop(21)
-            node.pools["/eth/v1/beacon/pool/proposer_slashings"] = [slashing]
-            return "double proposal", 5
-    return "double vote", validator
 
 
 PLANTED = [
@@ -270,52 +212,3 @@ def test_the_command_says_it_in_json_and_in_its_exit_status() -> None:
     assert (clean.returncode, json.loads(clean.stdout)["slashable"]) == (0, [])
     assert found.returncode == 1
     assert json.loads(found.stdout)["slashable"][0]["kind"] == "double vote"
-
-
-BROKEN = {
-    "no node": ("http://127.0.0.1:9", {}, "cannot be reached"),
-    "no address": ("beacon.example", {}, "is no address of a beacon node"),
-    "a file": ("file:///etc/passwd", {}, "is no address of a beacon node"),
-    "an error": ("", {"/eth/v1/config/spec": 500}, "answered 500 for /eth/v1/config/spec"),
-    "no such question": ("", {"/eth/v1/node/syncing": 404}, "does not know /eth/v1/node/syncing"),
-    "another service": ("", {"/eth/v1/beacon/genesis": 200}, "does not say what chain it is on"),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_a_node_that_cannot_be_read_is_an_error_and_not_a_clean_answer(
-    case: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    address, broken, sentence = BROKEN[case]
-    node = honest(False)
-    node.broken.update(broken)
-    with served(node) as url:
-        assert slashable.main(["--beacon", address or url]) == 2
-    told = capsys.readouterr()
-    assert sentence in told.err
-    assert told.out == ""
-
-
-def test_a_canonical_block_that_cannot_be_understood_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    damages: list[dict[str, object]] = [
-        {"attestations": [{}]},
-        {"attestations": None},
-        {"attestations": [{"data": {"slot": "x"}}]},
-    ]
-    for damage in damages:
-        node = honest(False)
-        node.blocks[31][0]["body"].update(damage)
-        with served(node) as url:
-            assert slashable.main(["--beacon", url]) == 2
-        assert "gave a block that cannot be read" in capsys.readouterr().err
-    node = honest(False)
-    node.blocks[31][0]["body"]["attestations"][0]["aggregation_bits"] = bits_of(3, [0])
-    with served(node) as url:
-        assert slashable.main(["--beacon", url]) == 2
-    assert "does not fit its committee" in capsys.readouterr().err
-
-
-def test_nodes_of_two_chains_are_not_put_together(capsys: pytest.CaptureFixture[str]) -> None:
-    with served(honest(False)) as one, served(FakeBeacon(root="0x" + "cd" * 32)) as two:
-        assert slashable.main(["--beacon", one, "--beacon", two]) == 2
-    assert "different chains" in capsys.readouterr().err

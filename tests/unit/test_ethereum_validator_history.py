@@ -242,8 +242,26 @@ def test_a_database_that_a_client_has_open_is_not_swapped_away_under_it(host: Ho
 def test_a_lost_database_is_not_taken_for_a_new_one(host: Host) -> None:
     host.history(ONE, history=given_history(**{ONE: MARKS}))
     (host.database / "validator.db").unlink()
-    with pytest.raises(client.ClientError, match=f"0x{ONE} has no history"):
+    with pytest.raises(client.ClientError) as refused:
         host.history(ONE)
+    assert str(refused.value) == (
+        f"0x{ONE} has no history of what it signed, and none was given: these keys have signed and their history is "
+        "not on the volume; give the volume up as docs/rebuild.md says."
+    )
+    assert not (host.database / "validator.db").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b'["', b"\xff", b"{}", b"[[1]]"])
+def test_a_note_that_cannot_be_read_makes_the_database_be_asked(host: Host, content: bytes) -> None:
+    host.history(ONE, history=given_history(**{ONE: MARKS}))
+    note = host.database / "known-keys.json"
+    note.write_bytes(content)
+    with pytest.raises(client.ClientError, match=f"0x{TWO} has no history"):
+        host.history(ONE, TWO)
+    assert host.history(ONE) == {"changed": True, "needed": True, "seeded": -1}
+    assert host.held() == {ONE: MARKS}
+    assert json.loads(note.read_text()) == [ONE]
+    assert host.history(ONE) == {"changed": False, "needed": False, "seeded": -1}
 
 
 def test_the_export_has_the_highest_marks_and_is_for_root_alone(host: Host) -> None:

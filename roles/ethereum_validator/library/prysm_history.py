@@ -81,20 +81,27 @@ def imported(module: AnsibleModule, database: Path, history: bytes) -> None:
 
 
 def known(database: Path) -> set[str]:
-    """Keys that were found in the database when they started; none where there is no database."""
+    """Keys that were found in the database when they started; none where there is no database, or no note to read.
+
+    None is the safe side: the note only spares a look into the database, which alone says which keys have a history.
+    """
     note = database / KNOWN
     if not (database / DATABASE).exists() or not note.exists():
         return set()
-    found = json.loads(note.read_text())
-    return set(found) if isinstance(found, list) else set()
+    try:
+        found = json.loads(note.read_text())
+    except ValueError:
+        return set()
+    return {key for key in found if isinstance(key, str)} if isinstance(found, list) else set()
 
 
 def seed_for(text: str, missing: set[str], root: str) -> interchange.History:
     """The given history, in which no key may be missing. Raises InterchangeError or ClientError."""
     if not text:
+        # `pulumi up` gives one for every key that is not known to have begun with its history on this volume.
         raise client.ClientError(
-            f"0x{min(missing)} has no history of what it signed, and none was given: let `pulumi up` decide with what "
-            "it starts."
+            f"0x{min(missing)} has no history of what it signed, and none was given: these keys have signed and their "
+            "history is not on the volume; give the volume up as docs/rebuild.md says."
         )
     given = interchange.parse(text.encode())
     if root and given.genesis_validators_root != root.lower():

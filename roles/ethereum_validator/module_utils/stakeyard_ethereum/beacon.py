@@ -13,6 +13,7 @@ from typing import Any
 TIMEOUT_SECONDS = 60.0
 """A beacon node may have to rebuild an old state before it can answer."""
 LARGEST = 256 * 2**20
+VALIDATORS = "/eth/v1/beacon/states/head/validators"
 
 
 class BeaconError(Exception):
@@ -128,12 +129,21 @@ def sync_of(beacon: Beacon, chain: Chain) -> Sync:
 
 
 def indices(beacon: Beacon, public_keys: Iterable[str]) -> dict[int, str]:
-    """Public keys (without 0x) by their validators' indices; those that the chain does not know are left out."""
+    """Public keys (without 0x) by their validators' indices; those that the chain does not know are left out.
+
+    Raises BeaconError. Of keys that it does not know a node says so with an empty list: one that answers 404 has no
+    state of its head, and would make every key a new one.
+    """
     wanted = sorted(public_keys)
     if not wanted:
         return {}
-    found = beacon.post("/eth/v1/beacon/states/head/validators", {"ids": [f"0x{key}" for key in wanted]})
-    return {int(entry["index"]): _key(entry) for entry in found or ()}
+    found = beacon.post(VALIDATORS, {"ids": [f"0x{key}" for key in wanted]})
+    if not isinstance(found, list):
+        raise BeaconError(f"beacon node {beacon.url} lists no validators at its head: look at it, or ask another.")
+    try:
+        return {int(entry["index"]): _key(entry) for entry in found}
+    except (KeyError, ValueError, TypeError):
+        raise BeaconError(f"beacon node {beacon.url} gave no Beacon API answer for {VALIDATORS}.") from None
 
 
 def _key(entry: Mapping[str, Any]) -> str:

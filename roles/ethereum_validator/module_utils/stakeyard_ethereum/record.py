@@ -71,7 +71,12 @@ def _ask(beacon: Beacon, keys: list[str], since: int, now: float | None) -> Chai
     first = since if since >= 0 else max(0, chain.epoch_of(slot) + since)
     # A vote of an epoch may be included until the end of the next (EIP-7045): what is seen is sorted by its own slot.
     reader.read(first * chain.slots_per_epoch, head)
-    reader.require_whole()
+    before = reader.lacks_before()
+    if before is not None:
+        raise BeaconError(
+            f"beacon node {beacon.url} has no blocks before slot {before}, so it cannot say who was silent: ask one "
+            "that has, or wait until it has followed the chain for longer."
+        )
     signed = reader.read_pools()
     latest = max((message.slot for message in signed.messages()), default=0)
     seen = _seen(signed, by_index)

@@ -62,30 +62,36 @@ class Reader:
         self.head, self.present, self.synced = sync.head_slot, sync.present_slot, sync.synced
         self.found = Signed()
         self._lowest: tuple[int, str] | None = None  # slot and parent of the earliest canonical block that was read
+        self.asked = range(0)
+        """The slots that were read."""
         self._shared: dict[str, int] = {}  # by a block's root: the slot of the last canonical block on its branch
         self._committees: dict[tuple[int, str], Mapping[tuple[int, int], list[int]]] = {}
 
     def read(self, first: int, last: int) -> Signed:
         """All that is signed in blocks of these slots, both included. Raises BeaconError."""
+        self.asked = range(max(first, 1), last + 1)  # nobody signed the genesis block
         with self._understood():
-            for slot in range(max(first, 1), last + 1):  # nobody signed the genesis block
+            for slot in self.asked:
                 for header in self.beacon.get(f"/eth/v1/beacon/headers?slot={slot}") or ():
                     self._block(header)
         return self.found
 
-    def require_whole(self) -> None:
-        """Raises BeaconError where the node lacks blocks of the time that was read: an empty slot would look the same.
+    def lacks_before(self) -> int | None:
+        """The slot before which the node lacks blocks of the time that was read; None where it lacks none.
 
-        One that began at a checkpoint has none of the time before it, unless it fetched them since.
+        An empty slot would look the same. A node that began at a checkpoint has none of the time before it, unless it
+        fetched them since. A time that begins after the head lacks nothing; at genesis, every time does.
+        Raises BeaconError when it shows no block at all of that time.
         """
-        if self._lowest is None:
-            return
-        slot, parent = self._lowest
-        if self.beacon.get(f"/eth/v1/beacon/headers/{parent}") is None:
+        if not self.asked:
+            return None
+        if self._lowest is None:  # the head itself is a block
             raise BeaconError(
-                f"beacon node {self.beacon.url} has no blocks before slot {slot}, so it cannot say who was silent: ask "
-                "one that has, or wait until it has followed the chain for longer."
+                f"beacon node {self.beacon.url} shows no block of slots {self.asked[0]} to {self.asked[-1]} although "
+                f"its head is at slot {self.head}: ask another, or about a longer time."
             )
+        slot, parent = self._lowest
+        return slot if self.beacon.get(f"/eth/v1/beacon/headers/{parent}") is None else None
 
     def read_pools(self) -> Signed:
         """All that waits to be included. A node without such a pool has nothing to show."""
