@@ -81,8 +81,8 @@ def test_a_successor_that_signed_is_the_last_signer(tmp_path: Path) -> None:
 
 def test_what_is_kept_of_a_signer_is_its_server_and_its_keys(shown: dict[str, Any]) -> None:
     cloud: Any = Cloud()
-    prepare(cloud)
-    assert signing.finish(INPUTS, cloud) == {"server": "new", "keys": [fingerprint(KEY)]}
+    generation = prepare(cloud)["stakeyard_claim"]["generation"]
+    assert signing.finish(INPUTS, cloud, generation) == {"server": "new", "keys": [fingerprint(KEY)]}
 
 
 def test_who_signed_last_stays_in_the_state_when_a_later_update_fails(
@@ -91,7 +91,7 @@ def test_who_signed_last_stays_in_the_state_when_a_later_update_fails(
     cloud: Any = Cloud()
     cloud.registered = Registration("vol", frozenset({fingerprint(KEY)}), Claim("server-1", 1))
     monkeypatch.setattr(convergence, "SignerCloud", lambda _: cloud)
-    monkeypatch.setattr(signing, "prepare", lambda *_: {})
+    monkeypatch.setattr(signing, "prepare", lambda *_: {"stakeyard_claim": {"generation": 1}})
     noted = {"server": "server-1", "keys": [fingerprint(KEY)]}
     given, state = converged(hosts, signer=INPUTS["signer"])
     assert state["signed"] == noted

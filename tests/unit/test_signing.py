@@ -289,7 +289,9 @@ def test_keys_from_another_installation_start_after_the_silence_above_what_the_c
     shown["quiet_seconds"] = 90.0
     assert marks_of(prepare(Cloud())) == {fingerprint(KEY): {"source": 9, "target": 12, "slot": 340}}
     # Where a last server is known, its history is missing, and that is the operator's to accept.
-    (tmp_path / "restore.json").write_text(json.dumps({"validator-1": {"holder": "old"}}))
+    (tmp_path / "restore.json").write_text(
+        json.dumps({"validator-1": {"holder": {"server": "old", "keys": [fingerprint(KEY)]}}})
+    )
     monkeypatch.setenv(RESTORE, str(tmp_path / "restore.json"))
     with pytest.raises(StakeyardError, match="restore a newer backup, or accept the older one"):
         prepare(Cloud())
