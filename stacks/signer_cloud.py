@@ -14,6 +14,8 @@ from stacks.signer_metadata import as_metadata, from_metadata, surplus
 from stacks.text import last_line
 
 T = TypeVar("T")
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux has a clock of its own for that; elsewhere the monotonic one goes on."""
 
 
 class SignerCloud:
@@ -72,8 +74,8 @@ class SignerCloud:
             ) from None
 
     def now(self) -> float:
-        """See `Cloud`."""
-        return time.monotonic()
+        """See `Cloud`: also while the control machine is suspended, so that answers from before that are old."""
+        return time.clock_gettime(_CLOCK)
 
     def sleep(self, seconds: float) -> None:
         """See `Cloud`."""

@@ -1,5 +1,6 @@
 """Registrations in a volume's metadata, and what the cloud is asked."""
 
+import time
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -199,3 +200,13 @@ def test_only_the_holder_can_release(monkeypatch: pytest.MonkeyPatch) -> None:
     assert storage.made[VOLUME].metadata == held(OLD)
     release(there, VOLUME, OLD)
     assert storage.made[VOLUME].metadata == held(None)
+
+
+def test_an_answer_ages_while_the_control_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that stands still meanwhile, as Python's monotonic one does on Linux, would call it fresh."""
+    clocks = {time.CLOCK_BOOTTIME: 1000.0, time.CLOCK_MONOTONIC: 1000.0}
+    monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
+    asked = SignerCloud("here", SimpleNamespace(compute=Compute(**{OLD: None})))
+    view = asked.server(OLD)
+    clocks[time.CLOCK_BOOTTIME] += 3600
+    assert asked.now() - view.at == 3600
