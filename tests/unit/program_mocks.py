@@ -107,6 +107,14 @@ def cache_with_image(directory: Path, digest: str = "0123456789abcdef") -> None:
     current.symlink_to(digest)
 
 
+def operator_files(directory: Path, public: str = "ssh-ed25519 AAAA operator") -> dict[str, str]:
+    """An operator's key files in a directory, as a stack file names them under `operators`."""
+    (directory / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    (directory / "key").chmod(0o600)
+    (directory / "key.pub").write_text(f"{public}\n")
+    return {"public_key_file": str(directory / "key.pub"), "private_key_file": str(directory / "key")}
+
+
 def run(fleet: Mapping[str, Any], stack: str = "lab", secret: bool = False) -> Program:
     """Run stacks/__main__.py as Pulumi does, with `fleet` as its configuration."""
     program = Program()

@@ -11,13 +11,13 @@ from typing import Any
 from stacks.paths import REPOSITORY
 
 
-def run(folder: Path, plays: Sequence[Mapping[str, Any]]) -> str:
-    """What `ansible-playbook` prints of plays that may use this checkout's roles; all of them must succeed."""
+def run(folder: Path, plays: Sequence[Mapping[str, Any]], roles: Path = REPOSITORY / "roles") -> str:
+    """What `ansible-playbook` prints of plays that may use these roles; all of them must succeed."""
     (folder / "ansible.cfg").touch()
     (folder / "site.yml").write_text(json.dumps(plays))
     environment = {
         **os.environ,
-        "ANSIBLE_ROLES_PATH": str(REPOSITORY / "roles"),
+        "ANSIBLE_ROLES_PATH": str(roles),
         "ANSIBLE_HOME": str(folder),
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_NOCOLOR": "true",

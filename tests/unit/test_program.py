@@ -14,7 +14,7 @@ from stacks.catalogue import load_catalogue
 from stacks.errors import StakeyardError
 from stacks.fleet import load_fleet
 from stacks.images import golden
-from tests.unit.program_mocks import ADDRESS, Program, cache_with_image, fleet_of, run
+from tests.unit.program_mocks import ADDRESS, Program, cache_with_image, fleet_of, operator_files, run
 
 STACKS = ("lab", "otc-eu-de")
 KEPT = ("networking/port:Port", ":FloatingIp", "blockstorage/volume:Volume")
@@ -26,9 +26,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STAKEYARD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("STAKEYARD_LAB", str(tmp_path / "lab"))
     cache_with_image(tmp_path / "cache")
-    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
-    (tmp_path / "key").chmod(0o600)
-    (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA operator\n")
+    operator_files(tmp_path)
     return tmp_path
 
 

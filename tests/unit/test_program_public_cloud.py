@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.program_mocks import cache_with_image, fleet_of, run
+from tests.unit.program_mocks import cache_with_image, fleet_of, operator_files, run
 
 VOLUME = "blockstorage/volume:Volume"
 SERVER = "compute/instance:Instance"
@@ -16,11 +16,8 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The stack file of Open Telekom Cloud, with this machine's key files."""
     monkeypatch.setenv("STAKEYARD_CACHE", str(tmp_path / "cache"))
     cache_with_image(tmp_path / "cache")
-    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
-    (tmp_path / "key").chmod(0o600)
-    (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA operator@laptop of 2026\n")
     found = fleet_of("otc-eu-de")
-    found["operators"] |= {"public_key_file": str(tmp_path / "key.pub"), "private_key_file": str(tmp_path / "key")}
+    found["operators"] |= operator_files(tmp_path, "ssh-ed25519 AAAA operator@laptop of 2026")
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
 
 from tests.unit.bad_stack_files.cases import good_of_real_kinds
-from tests.unit.program_mocks import Program, cache_with_image, run
+from tests.unit.program_mocks import Program, cache_with_image, operator_files, run
 
 WORD = "hunter2"
 
@@ -19,11 +19,8 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A fleet whose validator has a keystore in its variables, as Pulumi hands it over, with this machine's files."""
     monkeypatch.setenv("STAKEYARD_CACHE", str(tmp_path / "cache"))
     cache_with_image(tmp_path / "cache")
-    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
-    (tmp_path / "key").chmod(0o600)
-    (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA operator\n")
     found = good_of_real_kinds()
-    found["operators"] |= {"public_key_file": str(tmp_path / "key.pub"), "private_key_file": str(tmp_path / "key")}
+    found["operators"] |= operator_files(tmp_path)
     found["nodes"]["validator-1"]["vars"]["ethereum_validator_keystores"] = [{"keystore": WORD, "password": WORD}]
     return found
 

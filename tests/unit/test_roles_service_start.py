@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from stacks.paths import REPOSITORY
+from tests.unit import role_plays
 
 SERVICE = REPOSITORY / "roles/service"
 # Its answers are the files of $STATE; a start is noted, and from then on the files are those of $STATE/next.
@@ -197,27 +198,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, old: tuple[Path, int]) -> 
     for number, (name, case) in enumerate(CASES.items()):
         now = {key: str(old[1]) if value == OLD else value for key, value in case.now.items()}
         plays.append(play(name, case, old[0], host(folder / str(number), now, case.after)))
-    (folder / "site.yml").write_text(json.dumps(plays))
-    (folder / "ansible.cfg").touch()
-    environment = {
-        **os.environ,
-        "ANSIBLE_ROLES_PATH": str(folder / "roles"),
-        "ANSIBLE_HOME": str(folder),
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-        "ANSIBLE_NOCOLOR": "true",
-        "ANSIBLE_PIPELINING": "true",
-        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
-    }
-    ansible = Path(sys.executable).with_name("ansible-playbook")
-    command: list[str | Path] = [ansible, "-i", "localhost,", "-c", "local", folder / "site.yml"]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
-    said = {}
-    for line in run.stdout.splitlines():
-        text = line.strip().removeprefix('"msg": ')
-        if text.startswith('"CASE '):
-            name, _, reason = json.loads(text).removeprefix("CASE ").partition(": ")
-            said[name] = reason
+    said = role_plays.told(role_plays.run(folder, plays, folder / "roles"), "CASE")
     return {
         name: (said.get(name, ""), (folder / str(number) / "log").read_text().splitlines())
         for number, name in enumerate(CASES)
