@@ -114,7 +114,7 @@ def _outcome(load: Any) -> str:
 def test_2000_mutated_fleets_give_a_fleet_or_one_sentence() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=2000, database=None, suppress_health_check=list(HealthCheck))
     @given(deepened())
     def judge(data: Any) -> None:
         seen[_outcome(lambda: load_fleet(data, invented(), FakeMachine()))] += 1
@@ -126,7 +126,7 @@ def test_2000_mutated_fleets_give_a_fleet_or_one_sentence() -> None:
 
 
 def test_300_arbitrary_values_give_one_sentence() -> None:
-    @settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, database=None, suppress_health_check=list(HealthCheck))
     @given(trees)
     def judge(data: Any) -> None:
         assert _outcome(lambda: load_fleet(data, invented(), FakeMachine())) == "refused"
@@ -141,7 +141,7 @@ def test_500_arbitrary_texts_are_parsed_or_refused_in_one_sentence() -> None:
         st.text().map(str.encode),
     )
 
-    @settings(max_examples=500, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=500, database=None, suppress_health_check=list(HealthCheck))
     @given(texts)
     def judge(raw: bytes) -> None:
         _outcome(lambda: parse_yaml(raw))

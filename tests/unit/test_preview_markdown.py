@@ -189,7 +189,7 @@ def test_a_row_of_the_table_has_its_five_cells_whatever_is_in_them(text: str) ->
     assert len(re.findall(r"(?<!\\)\|", row)) == 6
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(st.text(max_size=60))
 def test_any_text_is_one_line_of_code_and_its_block_ends_where_it_should(text: str) -> None:
     span = code(text)

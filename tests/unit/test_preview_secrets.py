@@ -93,7 +93,7 @@ def test_a_failure_tells_no_secret_either(kind: str, tmp_path: Path) -> None:
         assert telling not in file.read_text(), file.name
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(
     raw=st.binary(min_size=32, max_size=64),
     form=st.sampled_from(["base64", "urlsafe", "hex"]),

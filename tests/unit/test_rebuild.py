@@ -282,7 +282,7 @@ def test_a_rebuild_that_is_killed_once_at_each_step_ends_well(
     assert phases == set(rebuild.phases(case != "plain"))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kills=st.lists(st.integers(2, 80).map(lambda half: half / 2), max_size=4),
     status=st.sampled_from([None, "ACTIVE", "SHUTOFF", "ERROR"]),

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keystoneauth1.exceptions import ConnectFailure
 from openstack.exceptions import NotFoundException
@@ -28,7 +28,6 @@ def test_a_fingerprint_does_not_depend_on_how_the_key_is_written() -> None:
     assert fingerprint("abc1") != fingerprint("abc2")
 
 
-@settings(deadline=None)
 @given(st.frozensets(fingerprints, max_size=200), st.sampled_from([None, OLD]), st.integers(0, 10**9 - 1))
 def test_a_registration_survives_the_metadata(keys: frozenset[str], server: str | None, generation: int) -> None:
     registration = Registration(VOLUME, keys, Claim(server, generation))

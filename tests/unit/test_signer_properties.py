@@ -9,9 +9,7 @@ from tests.signer.short import GUARDS, play
 from tests.signer.world import without
 
 TestSigners = Signers.TestCase
-TestSigners.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestSigners.settings = settings(max_examples=60, stateful_step_count=40, suppress_health_check=list(HealthCheck))
 
 SEED = 1
 """Fixed, so that a guard is found to matter by the same schedules each time."""
