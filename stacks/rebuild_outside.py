@@ -183,8 +183,7 @@ class World:
     def stage(self, node: str, history: bytes | None, holder: Signed | None, accept_older: bool) -> Path:
         """See `Outside`."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        signed = {"server": holder.server, "keys": sorted(holder.keys)} if holder else None
-        told: dict[str, object] = {"holder": signed, "accept_older": accept_older}
+        told: dict[str, object] = {"holder": holder.noted() if holder else None, "accept_older": accept_older}
         if history is not None:
             kept = self._directory / f"{node}.history"
             replace(kept, history)

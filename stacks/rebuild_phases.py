@@ -56,7 +56,7 @@ def inspect(job: Job) -> Data:
         "signs": target.key_volume is not None,
         "key_volume": target.key_volume,
         "keys": sorted(target.keys),
-        "signed": {"server": target.signed.server, "keys": sorted(target.signed.keys)} if target.signed else None,
+        "signed": target.signed.noted() if target.signed else None,
         "resources": list(target.resources),
     }
     if target.key_volume is not None:
@@ -169,16 +169,12 @@ def history(job: Job) -> Data:
         content = opened.files[opened.history]
     # A successor that began to sign is the last one; of one that never did, only the journal knows whom it follows.
     target = outside.pulumi.target(job.node)
-    holder = target.signed or _signed(found.get("signed"))
+    holder = target.signed or Signed.of(found.get("signed"))
     if holder is None or same_project(job, target) is None:
         holder = None
         job.say("the state does not say which server signed last, or where: only silence is evidence that it has ended")
     staged = outside.stage(job.node, content, holder, request.accept_older)
     return {**rebuild_history.noted(way, request), "staged": str(staged)}
-
-
-def _signed(noted: Data | None) -> Signed | None:
-    return Signed(noted["server"], frozenset(noted["keys"])) if noted else None
 
 
 def converge(job: Job) -> Data:

@@ -27,7 +27,10 @@ def plan(request: Request, progress: Progress, outside: Outside) -> list[Step]:
     Raises StakeyardError only where nothing can be asked.
     """
     job = Job(request, progress, outside, lambda _: None)
-    if not rebuild.changing(progress):
+    if rebuild.changing(progress):
+        # What an earlier run saw may have been asked with other credentials.
+        rebuild_phases.same_project(job, outside.pulumi.target(job.node))
+    else:
         progress.done["inspect"] = rebuild_phases.inspect(job)
     signs = bool(job.found("inspect")["signs"])
     steps = [Step("inspect", _inspected(job))]
@@ -41,8 +44,6 @@ def plan(request: Request, progress: Progress, outside: Outside) -> list[Step]:
 
 def _inspected(job: Job) -> str:
     found = job.found("inspect")
-    # What an earlier run saw may have been asked with other credentials.
-    rebuild_phases.same_project(job, job.outside.pulumi.target(job.node))
     volume = f", key volume {found['key_volume']}" if found["key_volume"] else ", no signer"
     return f"the old server is {found['server']} ({found['status'] or 'unknown to the cloud'}){volume}"
 

@@ -90,18 +90,13 @@ def target(deployment: Mapping[str, Any], node: str) -> Target:
         converged_on=str(inputs.get("server_id")) if finished else None,
         # Of what a node has, Neutron alone says whose it is.
         project=((port or {}).get("outputs") or {}).get("tenantId") or None,
-        signed=_signed(outputs),
+        # Not from the inputs, where an older version kept no such output: a refused update leaves its server and its
+        # keys there, and after a refresh Pulumi takes it for finished.
+        signed=Signed.of(outputs.get("signed")),
         checks=tuple(outputs.get("checks") or ()),
         seeded=outputs.get("seeded"),
         booted=_moment(key.get("created")) if key else None,
     )
-
-
-def _signed(outputs: Mapping[str, Any]) -> Signed | None:
-    # Not from the inputs, where an older version kept no such output: a refused update leaves its server and its keys
-    # there, and after a refresh Pulumi takes it for finished.
-    found = outputs.get("signed")
-    return Signed(str(found["server"]), frozenset(found["keys"])) if found else None
 
 
 def _below(urn: str, root: str, parents: Mapping[str, str]) -> bool:

@@ -51,7 +51,7 @@ class Convergence(pulumi.CustomResource):
             for key, device in device_ids.items()
         }
         variables: Any = {**plan.variables, "stakeyard_volumes": volumes}
-        # Which value was encrypted Pulumi does not say; what roles say is a secret is one whatever Pulumi says.
+        # What roles say is a secret is one whatever Pulumi says.
         encrypted = has_secrets()
         secret = encrypted or bool(plan.secret)
         props = {
@@ -66,7 +66,7 @@ class Convergence(pulumi.CustomResource):
             "roles": list(plan.roles),
             "roles_digest": plan.roles_digest,
             "variables": pulumi.Output.secret(variables) if secret else variables,
-            "secret_variables": list(plan.own if encrypted else plan.secret),
+            "secret_variables": list(plan.hidden(encrypted)),
             "managed": [dict(file) for file in plan.managed],
             "units": list(plan.units),
             "throwaway": plan.throwaway,

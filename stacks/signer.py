@@ -11,7 +11,7 @@ what to do. Each guard stands alone, so that a test can leave out any one of the
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from stacks.errors import StakeyardError
 
@@ -186,6 +186,15 @@ class Signed:
 
     server: str
     keys: frozenset[str]
+
+    def noted(self) -> dict[str, Any]:
+        """As outputs, journals and files keep it."""
+        return {"server": self.server, "keys": sorted(self.keys)}
+
+    @classmethod
+    def of(cls, noted: Mapping[str, Any] | None) -> "Signed | None":
+        """What `noted` has kept; None where there is nothing. Raises KeyError or TypeError for anything else."""
+        return cls(str(noted["server"]), frozenset(map(str, noted["keys"]))) if noted else None
 
 
 @dataclass(frozen=True)

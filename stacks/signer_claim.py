@@ -123,8 +123,8 @@ def _undo(cloud: Cloud, own: Registration, added: frozenset[str]) -> None:
 def settle(cloud: Cloud, volume: str, server: str, keys: frozenset[str], generation: int) -> None:
     """Note that `server` signs with exactly these keys, with their history on this volume; others are free.
 
-    `generation` is that of the claim that was taken for it. Raises StakeyardError where the
-    claim is another server's by now, or another update's: its keys may sign already, and must stay registered.
+    `generation` is that of the claim that was taken for it. Raises StakeyardError where the claim is another server's
+    by now, or another update's: its keys may sign already, and must stay registered.
     """
     found = cloud.registration(volume)
     if found is None or found.claim.server != server:

@@ -43,11 +43,10 @@ def restoration(node: str) -> Restoration:
     try:
         found = json.loads(Path(name).read_text()).get(node) or {}
         history = Path(found["history"]).read_bytes() if found.get("history") else None
-        holder = found.get("holder")
-        signed = Signed(str(holder["server"]), frozenset(map(str, holder["keys"]))) if holder else None
+        holder = Signed.of(found.get("holder"))
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise StakeyardError(f"{name} does not say what to restore ({error}): give it anew.") from None
-    return Restoration(history, signed, bool(found.get("accept_older")))
+    return Restoration(history, holder, bool(found.get("accept_older")))
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def finish(inputs: Mapping[str, Any], cloud: SignerCloud, generation: int) -> di
     """
     signer, keys = inputs["signer"], fingerprints(inputs["signer"]["public_keys"])
     settle(cloud, signer["volume_id"], inputs["server_id"], keys, generation=generation)
-    return {"server": inputs["server_id"], "keys": sorted(keys)}
+    return Signed(inputs["server_id"], keys).noted()
 
 
 def held(inputs: Mapping[str, Any], cloud: SignerCloud) -> dict[str, object]:

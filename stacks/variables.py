@@ -39,6 +39,13 @@ class Plan:
     signer: Mapping[str, object] | None
     """For a node that signs: kind, volume (its name), public_keys, uses, silence_epochs and silence_seconds."""
 
+    def hidden(self, encrypted: bool) -> tuple[str, ...]:
+        """Names of the variables that nobody is shown.
+
+        Where the stack file has `encrypted` values these are all that it sets, as Pulumi does not say which they are.
+        """
+        return self.own if encrypted else self.secret
+
 
 def plans(fleet: Fleet, catalogue: Catalogue, directory: Path = REPOSITORY / "roles") -> dict[str, Plan]:
     """The plan of every node. The files of a kind's roles are read once, however many nodes are of it."""

@@ -77,9 +77,9 @@ def seed(history: bytes | None, keys: Iterable[str], watermarks: Mapping[str, Ma
 
     Their marks are the highest of `watermarks` (by fingerprint) and of `history`, an EIP-3076 file or None, so that the
     client refuses everything at or below: lower sources, and targets and slots that are lower or equal. `chain` is its
-    genesis validators root. Which
-    watermarks are right is `record`'s to say (`present` and `seen`); see there why a source is never raised to the
-    present. A client without any history of a key signs whatever it is asked, so all three marks are required.
+    genesis validators root. Which watermarks are right is `record`'s to say (`present` and `seen`); see there why a
+    source is never raised to the present. A client without any history of a key signs whatever it is asked, so all
+    three marks are required.
 
     Raises InterchangeError for a missing mark, a malformed history, or one of another chain.
     """

@@ -79,7 +79,7 @@ def look_at(
     for name in asked.steps:
         plan = variables.plan(name, fleet.nodes[name], fleet, asked.catalogue, folders.head)
         inputs = plain(target(deployment, name).inputs)
-        secret = frozenset(plan.own if encrypted else plan.secret)
+        secret = frozenset(plan.hidden(encrypted is not None))
         roles, anew = asked.catalogue.kind(plan.kind).role_names, _anew(asked, name)
         subjects.append(Subject(plan, roles, inputs, secret=secret, replaced=anew))
     hosts = way(asked) if way else RealHosts(folders.head, str(fleet.operators.private_key_file))
